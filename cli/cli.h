@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the commands of p11tape share: exit statuses, how an error is printed, and the commands
+ * themselves, which main.c puts into a table.
+ */
+#ifndef TAPE_CLI_H
+#define TAPE_CLI_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/attributes.h"
+#include "core/error.h"
+
+enum tape_exit {
+	TAPE_EXIT_GOOD = 0,
+	TAPE_EXIT_FOUND = 1, /* it worked, and what it found is not as expected */
+	TAPE_EXIT_BAD = 2,   /* usage, or input that cannot be used */
+};
+
+/*
+ * The commands: argv[0] is "p11tape NAME", for getopt's messages; the result is an exit status.
+ * Each answers --help on standard output.
+ */
+typedef int tape_command_fn(int argc, char **argv);
+tape_command_fn tape_cmd_record, tape_cmd_replay, tape_cmd_show, tape_cmd_fmt, tape_cmd_validate,
+	tape_cmd_api, tape_cmd_module;
+
+/* Print "p11tape: " and a sentence on standard error. Returns TAPE_EXIT_BAD. */
+int tape_cli_fail(const char *format, ...) TAPE_PRINTF(1, 2);
+
+/* Print a warning in the same form. */
+void tape_cli_warn(const char *format, ...) TAPE_PRINTF(1, 2);
+
+/* Print an error of a trace as "p11tape: FILE:LINE: sentence". Returns TAPE_EXIT_BAD. */
+int tape_cli_fail_at(const char *path, const struct tape_error *error);
+
+/* Point at `p11tape help COMMAND`, once getopt has complained. Returns TAPE_EXIT_BAD. */
+int tape_cli_misused(const char *command);
+
+/* Print a usage text on standard output. Returns TAPE_EXIT_GOOD. */
+int tape_cli_usage(const char *text);
+
+/* Read a whole decimal number that an option was given. */
+bool tape_cli_number(const char *text, uint64_t *ret_number);
+
+/* Flush standard output. Returns `status`, or TAPE_EXIT_BAD where it could not be written. */
+int tape_cli_finish(int status);
+
+/*
+ * Find one of our modules ("p11tape-recorder.so"): beside the program in a build tree or an
+ * installed one, else where it was to be installed. Returns false (and says why) if it is nowhere.
+ */
+bool tape_cli_module(const char *name, char ret_path[PATH_MAX]);
+
+/* Make a path absolute without resolving links. Returns false (and says why) if that fails. */
+bool tape_cli_absolute(const char *path, char ret_path[PATH_MAX]);
+
+/* What reading all of a trace says about it. */
+struct tape_summary {
+	uint64_t calls;
+	uint64_t finds; /* those of them that are discovery */
+	uint64_t open;  /* those that did not return */
+	uint64_t lost;  /* calls that are not in the trace, by its own word (`gap`) */
+	uint64_t threads;
+	bool ended; /* there is an `end` for the last load */
+	bool torn;  /* the last line is not whole */
+};
+
+struct tape_item;
+
+/*
+ * Read a trace to its end, decode every value in it and match every return with its call
+ * (cmd_validate.c). `unreturned`, if not NULL, is told of every call that did not return. Returns
+ * 0 or an error code.
+ */
+typedef void tape_unreturned_fn(const char *path, const struct tape_item *call);
+TAPE_MUST_CHECK int tape_cli_check(const char *path, tape_unreturned_fn *unreturned,
+                                   struct tape_summary *ret_summary, struct tape_error *error);
+
+#endif

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * p11tape record: run a program with the recorder where its arguments say {}.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/run.h"
+
+static const char usage[] =
+	"usage: p11tape record -m MODULE [options] -- COMMAND [ARG…]\n"
+	"\n"
+	"Runs COMMAND and records its PKCS#11 calls. Every {} in its arguments becomes\n"
+	"the path of the recorder, which stands before MODULE and writes the trace:\n"
+	"\n"
+	"  p11tape record -m libsofthsm2.so -- pkcs11-tool --module {} -O\n"
+	"\n"
+	"  -m, --module MODULE  the module to record: a path, or a name that the loader\n"
+	"                       or p11-kit knows\n"
+	"  -o, --output TRACE   where to (p11tape.yaml); an older trace there is kept as\n"
+	"                       TRACE.old. %p is the process, %e the program, %m the\n"
+	"                       module, %n a number, %t the time, %% a %\n"
+	"      --redact WHAT    pin: PINs become names (default); none: keep them\n"
+	"      --help           print this\n"
+	"\n"
+	"Exit status: that of COMMAND; 2 where it was not started.\n";
+
+#define RECORDER "p11tape-recorder.so"
+#define DEFAULT_TRACE "p11tape.yaml"
+
+/* ---- the module ------------------------------------------------------------------------------ */
+
+/*
+ * Ask the loader for the path of a library, in a child of ours: what the library does when it is
+ * loaded is not to happen in this process. Returns whether it was found.
+ */
+static bool ask_loader(const char *name, char ret_path[PATH_MAX])
+{
+	int fds[2];
+	size_t length = 0;
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return false;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct link_map *map;
+		void *library = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
+		if (library == NULL || dlinfo(library, RTLD_DI_LINKMAP, &map) != 0)
+			_exit(1);
+		length = strlen(map->l_name) + 1;
+		_exit(length > PATH_MAX || write(fds[1], map->l_name, length) != (ssize_t)length);
+	}
+	close(fds[1]);
+	for (ssize_t got; (got = read(fds[0], ret_path + length, PATH_MAX - length)) > 0;)
+		length += (size_t)got;
+	close(fds[0]);
+	int status;
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return false;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 && length != 0 &&
+	       ret_path[length - 1] == '\0';
+}
+
+/* Find `module: /PATH/NAME` in one of p11-kit's files. */
+static bool ask_file(const char *file, const char *name, char ret_path[PATH_MAX])
+{
+	char line[PATH_MAX];
+	FILE *from = fopen(file, "re");
+	bool found = false;
+	while (from != NULL && !found && fgets(line, sizeof(line), from) != NULL) {
+		char *path = line + strlen("module:");
+		if (strncmp(line, "module:", strlen("module:")) != 0)
+			continue;
+		path += strspn(path, " \t");
+		path[strcspn(path, " \t\r\n")] = '\0';
+		const char *slash = strrchr(path, '/');
+		found = path[0] == '/' && strcmp(slash + 1, name) == 0 && access(path, R_OK) == 0;
+		if (found)
+			snprintf(ret_path, PATH_MAX, "%s", path);
+	}
+	if (from != NULL)
+		fclose(from);
+	return found;
+}
+
+/* The modules that are registered with p11-kit, which is where distributions list them. */
+static bool ask_p11_kit(const char *name, char ret_path[PATH_MAX])
+{
+	glob_t files = { 0 };
+	bool found = false;
+	if (glob("/etc/pkcs11/modules/*.module", 0, NULL, &files) != 0)
+		files.gl_pathc = 0;
+	glob("/usr/share/p11-kit/modules/*.module", files.gl_pathc != 0 ? GLOB_APPEND : 0, NULL,
+	     &files);
+	for (size_t i = 0; i < files.gl_pathc && !found; i++)
+		found = ask_file(files.gl_pathv[i], name, ret_path);
+	globfree(&files);
+	return found;
+}
+
+static bool find_module(const char *name, char ret_path[PATH_MAX])
+{
+	char found[PATH_MAX];
+	if (strchr(name, '/') == NULL && (ask_loader(name, found) || ask_p11_kit(name, found)))
+		return tape_cli_absolute(found, ret_path);
+	if (access(name, R_OK) == 0)
+		return tape_cli_absolute(name, ret_path);
+	if (strchr(name, '/') != NULL)
+		tape_cli_fail("the module %s cannot be read: %s", name, strerror(errno));
+	else
+		tape_cli_fail("neither the loader nor p11-kit knows %s; name the module's path",
+		              name);
+	return false;
+}
+
+/* ---- the trace ------------------------------------------------------------------------------- */
+
+/* Say whether a file can be created at `path`, by doing so; it is not left there. */
+static bool can_create(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return unlink(path) == 0;
+}
+
+/*
+ * Make sure that the recorder will be able to create the trace, before the program is started.
+ * `shown` is the path as it was given.
+ */
+static int prepare_trace(const char *shown, const char *path)
+{
+	struct stat status;
+	char beside[PATH_MAX + 16];
+	const char *slash = strrchr(path, '/');
+	if (strchr(shown, '%') != NULL) {
+		/* The name is the recorder's to make, and the directory too if a % is in it. */
+		if (memchr(path, '%', (size_t)(slash - path)) != NULL)
+			return TAPE_EXIT_GOOD;
+		snprintf(beside, sizeof(beside), "%.*s/.p11tape-%d", (int)(slash - path), path,
+		         (int)getpid());
+		if (can_create(beside))
+			return TAPE_EXIT_GOOD;
+		return tape_cli_fail("the trace %s cannot be written: %s", path, strerror(errno));
+	}
+	if (lstat(path, &status) == 0) {
+		if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
+			return tape_cli_fail("%s is no file that a trace could replace; "
+			                     "choose another with -o",
+			                     path);
+		snprintf(beside, sizeof(beside), "%s.old", path);
+		if (rename(path, beside) != 0)
+			return tape_cli_fail("%s cannot be kept as %s: %s", path, beside,
+			                     strerror(errno));
+	}
+	if (can_create(path))
+		return TAPE_EXIT_GOOD;
+	return tape_cli_fail("the trace %s cannot be written: %s; choose another place with -o",
+	                     path, strerror(errno));
+}
+
+/* Count the calls of a file that the recorder wrote, by the beginnings of its lines. */
+static uint64_t count_calls(const char *path)
+{
+	static const char begin[] = "- {\"call\": ";
+	uint64_t count = 0;
+	char *line = NULL;
+	size_t room = 0;
+	FILE *from = fopen(path, "re");
+	while (from != NULL && getline(&line, &room, from) > 0)
+		count += strncmp(line, begin, sizeof(begin) - 1) == 0;
+	free(line);
+	if (from != NULL)
+		fclose(from);
+	return count;
+}
+
+/* A glob pattern for the names that the recorder makes of `path` in other processes. */
+static void make_pattern(const char *path, char *pattern, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash == NULL ? path : slash + 1;
+	const char *dot = strrchr(name, '.');
+	size_t length = 0;
+	bool ours = false; /* the path has %-sequences of its own */
+	for (const char *at = path; *at != '\0' && length + 4 < size; at++) {
+		if (at == dot && dot != name && !ours) {
+			pattern[length++] = '.';
+			pattern[length++] = '*';
+		}
+		if (*at == '%' && at[1] != '\0') {
+			pattern[length++] = *++at == '%' ? '%' : '*';
+			ours = true;
+			continue;
+		}
+		if (strchr("*?[\\", *at) != NULL)
+			pattern[length++] = '\\';
+		pattern[length++] = *at;
+	}
+	pattern[length] = '\0';
+}
+
+static bool is_newer(const char *path, const struct timespec *start)
+{
+	struct stat status;
+	if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+		return false;
+	return status.st_ctim.tv_sec > start->tv_sec ||
+	       (status.st_ctim.tv_sec == start->tv_sec && status.st_ctim.tv_nsec >= start->tv_nsec);
+}
+
+/* Say on a terminal what was recorded, and everywhere that nothing was. */
+static void summarise(const char *trace, const char *program, const struct timespec *start)
+{
+	char pattern[2 * PATH_MAX];
+	bool talk = isatty(STDERR_FILENO);
+	bool found = is_newer(trace, start);
+	if (found && talk)
+		tape_cli_warn("%" PRIu64 " calls in %s", count_calls(trace), trace);
+	glob_t files = { 0 };
+	make_pattern(trace, pattern, sizeof(pattern));
+	if (glob(pattern, 0, NULL, &files) != 0)
+		files.gl_pathc = 0;
+	for (size_t i = 0; i < files.gl_pathc; i++) {
+		const char *path = files.gl_pathv[i];
+		if (strcmp(path, trace) == 0 || !is_newer(path, start))
+			continue;
+		found = true;
+		if (talk)
+			tape_cli_warn("%" PRIu64 " calls in %s", count_calls(path), path);
+	}
+	globfree(&files);
+	if (!found)
+		tape_cli_warn("no PKCS#11 module was loaded by %s, so there is no trace; see that "
+		              "the argument with {} is the one that names its module",
+		              program);
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+/* The working directory is no pattern: a % in it is doubled. */
+static bool make_variable(const char *shown, const char *path, char *variable, size_t size)
+{
+	size_t length = 0;
+	const char *own = path + strlen(path) - strlen(shown);
+	for (const char *at = path; *at != '\0' && length + 2 < size; at++) {
+		if (*at == '%' && at < own)
+			variable[length++] = '%';
+		variable[length++] = *at;
+	}
+	variable[length] = '\0';
+	return length + 2 < size;
+}
+
+static int record(const char *module, const char *shown, const char *redact, char **command)
+{
+	char recorder[PATH_MAX];
+	char target[PATH_MAX];
+	char trace[PATH_MAX];
+	char variable[PATH_MAX];
+	struct timespec start;
+	bool any;
+	bool started;
+	if (!tape_cli_module(RECORDER, recorder))
+		return TAPE_EXIT_BAD;
+	char **arguments = tape_run_arguments(command, recorder, &any);
+	if (arguments == NULL)
+		return tape_cli_fail("out of memory");
+	int status = TAPE_EXIT_BAD;
+	if (!any) {
+		tape_cli_fail("record: no argument of %s has {}, and an unmodified command line "
+		              "cannot be recorded yet: put {} where it names its module",
+		              command[0]);
+		goto out;
+	}
+	if (module == NULL) {
+		tape_cli_fail("record: name the module to record with -m");
+		goto out;
+	}
+	if (!find_module(module, target) || !tape_cli_absolute(shown, trace))
+		goto out;
+	if (!make_variable(shown, trace, variable, sizeof(variable))) {
+		tape_cli_fail("%s: the path is too long", shown);
+		goto out;
+	}
+	if (prepare_trace(shown, trace) != TAPE_EXIT_GOOD)
+		goto out;
+	const struct tape_variable variables[] = {
+		{ "P11TAPE_MODULE", target },
+		{ "P11TAPE_TRACE", variable },
+		{ "P11TAPE_REDACT", redact },
+	};
+	/* The clock that files are stamped by. */
+	clock_gettime(CLOCK_REALTIME_COARSE, &start);
+	status = tape_run(arguments, variables, TAPE_ARRAY_SIZE(variables), &started);
+	if (started)
+		summarise(shown, command[0], &start);
+out:
+	tape_run_free(arguments);
+	return status;
+}
+
+int tape_cmd_record(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "module", required_argument, NULL, 'm' },
+		{ "output", required_argument, NULL, 'o' },
+		{ "redact", required_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *module = NULL;
+	const char *trace = DEFAULT_TRACE;
+	const char *redact = NULL;
+	int option;
+	/* +: the command's own options are not ours. */
+	while ((option = getopt_long(argc, argv, "+m:o:", options, NULL)) != -1) {
+		switch (option) {
+		case 'm':
+			module = optarg;
+			break;
+		case 'o':
+			trace = optarg;
+			break;
+		case 'r':
+			if (strcmp(optarg, "pin") != 0 && strcmp(optarg, "none") != 0)
+				return tape_cli_fail("record: --redact is pin or none, not '%s'",
+				                     optarg);
+			redact = optarg;
+			break;
+		case 'h':
+			return tape_cli_usage(usage);
+		default:
+			return tape_cli_misused("record");
+		}
+	}
+	if (optind == argc)
+		return tape_cli_fail("record: name a command behind --");
+	return record(module, trace, redact, argv + optind);
+}

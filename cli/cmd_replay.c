@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * p11tape replay: run a program with the replayer where its arguments say {}, and say afterwards
+ * whether it did what was recorded. The replayer cannot set its host's exit status, and many
+ * programs end without a word to their modules: a page that both share tells how far it came.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/halves.h"
+#include "cli/run.h"
+#include "core/buf.h"
+#include "replayer/progress.h"
+
+static const char usage[] =
+	"usage: p11tape replay TRACE [options] -- COMMAND [ARG…]\n"
+	"\n"
+	"Runs COMMAND against the trace, without the module that was recorded. Every {}\n"
+	"in its arguments becomes the path of the replayer:\n"
+	"\n"
+	"  p11tape replay p11tape.yaml -- pkcs11-tool --module {} -O\n"
+	"\n"
+	"      --mode strict        the same calls in the same order (default; the only\n"
+	"                           mode so far)\n"
+	"      --secret NAME=VALUE  what the program will present for a secret of the\n"
+	"                           trace, such as pin-1=1234; without it the first value\n"
+	"                           presented is accepted\n"
+	"      --report FILE        write a JSON object a line about every divergence\n"
+	"  -v, --verbose            print the summary even where all is well\n"
+	"      --help               print this\n"
+	"\n"
+	"Exit status: that of COMMAND; 1 where COMMAND succeeded but did something else\n"
+	"than was recorded; 2 where it was not started.\n";
+
+#define REPLAYER "p11tape-replayer.so"
+
+struct replay {
+	const char *trace, *mode, *report;
+	bool verbose;
+	struct tape_buf secrets; /* a line each */
+	char report_path[PATH_MAX], progress_path[PATH_MAX];
+	bool report_is_ours; /* a temporary file */
+	struct tape_progress *progress;
+};
+
+static bool temporary(char path[PATH_MAX], int *ret_fd)
+{
+	const char *directory = getenv("TMPDIR");
+	if (directory == NULL || directory[0] != '/')
+		directory = "/tmp";
+	if ((size_t)snprintf(path, PATH_MAX, "%s/p11tape-XXXXXX", directory) < PATH_MAX &&
+	    (*ret_fd = mkostemp(path, O_CLOEXEC)) >= 0)
+		return true;
+	path[0] = '\0';
+	tape_cli_fail("no temporary file can be made in %s: %s", directory, strerror(errno));
+	return false;
+}
+
+static bool make_report(struct replay *replay)
+{
+	int fd;
+	if (replay->report == NULL) {
+		if (!temporary(replay->report_path, &fd))
+			return false;
+		replay->report_is_ours = true;
+		close(fd);
+		return true;
+	}
+	if (!tape_cli_absolute(replay->report, replay->report_path))
+		return false;
+	/* The replayer appends: what an earlier replay found is not of this one. */
+	fd = open(replay->report_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		tape_cli_fail("the report %s cannot be written: %s", replay->report,
+		              strerror(errno));
+		return false;
+	}
+	close(fd);
+	return true;
+}
+
+static bool make_progress(struct replay *replay)
+{
+	int fd;
+	if (!temporary(replay->progress_path, &fd))
+		return false;
+	void *page =
+		ftruncate(fd, TAPE_PROGRESS_SIZE) == 0
+			? mmap(NULL, TAPE_PROGRESS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+			: MAP_FAILED;
+	int reason = errno;
+	close(fd);
+	if (page == MAP_FAILED) {
+		tape_cli_fail("%s cannot be shared: %s", replay->progress_path, strerror(reason));
+		return false;
+	}
+	replay->progress = page;
+	return true;
+}
+
+static void clean_up(struct replay *replay)
+{
+	if (replay->progress != NULL)
+		munmap(replay->progress, TAPE_PROGRESS_SIZE);
+	if (replay->progress_path[0] != '\0')
+		unlink(replay->progress_path);
+	if (replay->report_is_ours)
+		unlink(replay->report_path);
+}
+
+/* ---- afterwards ------------------------------------------------------------------------------ */
+
+/* The line of the first call that was left, by the replayer's last word; 0 without one. */
+static uint64_t reported_line(const char *report)
+{
+	static const char key[] = "\"first-unused-line\": ";
+	uint64_t number = 0;
+	char *line = NULL;
+	size_t room = 0;
+	FILE *from = fopen(report, "re");
+	while (from != NULL && getline(&line, &room, from) > 0) {
+		const char *found = strstr(line, key);
+		if (strncmp(line, "{\"summary\"", strlen("{\"summary\"")) == 0 && found != NULL)
+			number = strtoull(found + sizeof(key) - 1, NULL, 10);
+	}
+	free(line);
+	if (from != NULL)
+		fclose(from);
+	return number;
+}
+
+/* Find a call by its line or, where that is 0, the one behind `served` calls, discovery apart. */
+static bool find_call(const char *trace, uint64_t line, uint64_t served, char *name, size_t size,
+                      size_t *ret_line)
+{
+	struct tape_halves halves;
+	struct tape_error error;
+	struct tape_half *half;
+	bool found = false;
+	if (tape_halves_init(&halves, trace, &error) < 0)
+		return false;
+	while (!found && tape_halves_next(&halves, &half, &error) > 0) {
+		const struct tape_item *item = &half->item;
+		if (item->kind == TAPE_ITEM_CALL && item->function != TAPE_FN_COUNT &&
+		    !tape_functions[item->function].finds) {
+			found = line != 0 ? item->line == line : served == 0;
+			served -= !found;
+			snprintf(name, size, "%s", item->name);
+			*ret_line = item->line;
+		}
+		tape_halves_give(&halves, half);
+	}
+	tape_halves_done(&halves);
+	return found;
+}
+
+static void print_unused(const struct replay *replay, uint64_t served)
+{
+	char name[64];
+	size_t line;
+	if (find_call(replay->trace, reported_line(replay->report_path), served, name, sizeof(name),
+	              &line))
+		tape_cli_warn("%s:%zu: the first call that was not made: %s", replay->trace, line,
+		              name);
+}
+
+/* Say how it went. Returns whether it went as recorded. */
+static bool judge(const struct replay *replay, const struct tape_summary *summary,
+                  const char *program)
+{
+	const struct tape_progress *progress = replay->progress;
+	uint64_t total = summary->calls - summary->finds;
+	uint64_t served = progress->served;
+	uint64_t diverged = progress->diverged;
+	uint64_t filled = progress->filled;
+	if (progress->failed != 0)
+		/* The replayer said why on the program's standard error. */
+		return false;
+	if (progress->magic != TAPE_PROGRESS_MAGIC) {
+		tape_cli_warn("no call was served: %s did not load the replayer; see that the "
+		              "argument with {} is the one that names its module",
+		              program);
+		return false;
+	}
+	bool good = diverged == 0 && served >= total;
+	if (!good || replay->verbose || isatty(STDERR_FILENO)) {
+		tape_cli_warn("replay of %s: %" PRIu64 " of %" PRIu64 " calls served, %" PRIu64
+		              " divergence%s",
+		              replay->trace, served, total, diverged, diverged == 1 ? "" : "s");
+		if (filled != 0)
+			tape_cli_warn("%" PRIu64 " bytes of redacted outputs were made up", filled);
+	}
+	if (served < total)
+		print_unused(replay, served);
+	return good;
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+static int run(struct replay *replay, char **command, char **arguments)
+{
+	struct tape_error error = { 0 };
+	struct tape_summary summary;
+	char trace[PATH_MAX];
+	bool started;
+	if (tape_cli_check(replay->trace, NULL, &summary, &error) < 0)
+		return tape_cli_fail_at(replay->trace, &error);
+	if (!tape_cli_absolute(replay->trace, trace) || !make_report(replay) ||
+	    !make_progress(replay))
+		return TAPE_EXIT_BAD;
+	tape_put_char(&replay->secrets, '\0');
+	if (replay->secrets.failed)
+		return tape_cli_fail("out of memory");
+	const struct tape_variable variables[] = {
+		{ "P11TAPE_REPLAY", trace },
+		{ "P11TAPE_REPLAY_MODE", replay->mode },
+		{ "P11TAPE_REPLAY_REPORT", replay->report_path },
+		{ "P11TAPE_REPLAY_PROGRESS", replay->progress_path },
+		{ "P11TAPE_REPLAY_SECRET",
+		  replay->secrets.length > 1 ? replay->secrets.data : NULL },
+	};
+	int status = tape_run(arguments, variables, TAPE_ARRAY_SIZE(variables), &started);
+	if (started && !judge(replay, &summary, command[0]) && status == 0)
+		return TAPE_EXIT_FOUND;
+	return status;
+}
+
+static int prepare(struct replay *replay, char **command)
+{
+	char replayer[PATH_MAX];
+	bool any;
+	if (!tape_cli_module(REPLAYER, replayer))
+		return TAPE_EXIT_BAD;
+	char **arguments = tape_run_arguments(command, replayer, &any);
+	if (arguments == NULL)
+		return tape_cli_fail("out of memory");
+	int status = TAPE_EXIT_BAD;
+	if (any)
+		status = run(replay, command, arguments);
+	else
+		tape_cli_fail("replay: no argument of %s has {}, and an unmodified command line "
+		              "cannot be replayed to yet: put {} where it names its module",
+		              command[0]);
+	tape_run_free(arguments);
+	clean_up(replay);
+	return status;
+}
+
+static bool add_secret(struct replay *replay, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	if (equals == NULL || equals == text || strchr(text, '\n') != NULL)
+		return false;
+	tape_put_text(&replay->secrets, text);
+	tape_put_char(&replay->secrets, '\n');
+	return true;
+}
+
+static int parse(struct replay *replay, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "mode", required_argument, NULL, 'm' },
+		{ "secret", required_argument, NULL, 's' },
+		{ "report", required_argument, NULL, 'r' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	size_t traces = 0;
+	int option;
+	/* -: the trace stands before the options, and what comes behind -- is not ours. */
+	while ((option = getopt_long(argc, argv, "-v", options, NULL)) != -1) {
+		switch (option) {
+		case 1:
+			if (traces++ != 0)
+				return tape_cli_fail("replay: the command stands behind --");
+			replay->trace = optarg;
+			break;
+		case 'm':
+			if (strcmp(optarg, "strict") != 0)
+				return tape_cli_fail("replay: '%s' is not a mode; there is: strict",
+				                     optarg);
+			replay->mode = optarg;
+			break;
+		case 's':
+			if (!add_secret(replay, optarg))
+				return tape_cli_fail("replay: --secret is NAME=VALUE");
+			break;
+		case 'r':
+			replay->report = optarg;
+			break;
+		case 'v':
+			replay->verbose = true;
+			break;
+		case 'h':
+			return tape_cli_usage(usage);
+		default:
+			return tape_cli_misused("replay");
+		}
+	}
+	if (traces == 0)
+		return tape_cli_fail("replay: name a trace");
+	if (optind == argc)
+		return tape_cli_fail("replay: name a command behind --");
+	if (strcmp(replay->trace, "-") == 0)
+		return tape_cli_fail("replay: the trace is a file, since another program reads it");
+	return prepare(replay, argv + optind);
+}
+
+int tape_cmd_replay(int argc, char **argv)
+{
+	struct replay replay = { .mode = "strict" };
+	tape_buf_init(&replay.secrets, NULL, 0, (size_t)1 << 20);
+	int status = parse(&replay, argc, argv);
+	tape_buf_done(&replay.secrets);
+	return status;
+}

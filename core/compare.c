@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/compare.h"
+
+#include <string.h>
+
+#include "core/error.h"
+#include "core/redact.h"
+
+/* ---- secrets --------------------------------------------------------------------------------- */
+
+static struct tape_binding *find_name(struct tape_bindings *bindings, const char *name, size_t length)
+{
+	for (size_t i = 0; i < bindings->count; i++)
+		if (strlen(bindings->bound[i].name) == length &&
+		    memcmp(bindings->bound[i].name, name, length) == 0)
+			return &bindings->bound[i];
+	return NULL;
+}
+
+static bool same_hash(const uint64_t a[2], const uint64_t b[2])
+{
+	return a[0] == b[0] && a[1] == b[1];
+}
+
+static bool is_bound_elsewhere(const struct tape_bindings *bindings, const uint64_t hash[2])
+{
+	for (size_t i = 0; i < bindings->count; i++)
+		if (same_hash(bindings->bound[i].hash, hash))
+			return true;
+	return false;
+}
+
+static bool add_binding(struct tape_bindings *bindings, const char *name, size_t length,
+                        const uint64_t hash[2])
+{
+	if (bindings->count == TAPE_MAX_BINDINGS || length >= sizeof(bindings->bound[0].name))
+		return false;
+	struct tape_binding *binding = &bindings->bound[bindings->count++];
+	memcpy(binding->name, name, length);
+	binding->name[length] = 0;
+	binding->hash[0] = hash[0];
+	binding->hash[1] = hash[1];
+	return true;
+}
+
+int tape_bindings_add(struct tape_bindings *bindings, const char *name, size_t name_length,
+                      const void *secret, size_t length)
+{
+	uint64_t hash[2];
+	tape_siphash(bindings->key, secret, length, hash);
+	return add_binding(bindings, name, name_length, hash) ? 0 : -TAPE_E_LIMIT;
+}
+
+static bool same_secret(struct tape_compare *compare, const struct tape_value *recorded,
+                        const struct tape_value *live)
+{
+	uint64_t hash[2];
+	struct tape_bindings *bindings = compare->bindings;
+	if (live->form == TAPE_V_SECRET)
+		return live->length == recorded->length &&
+		       memcmp(live->data, recorded->data, live->length) == 0;
+	if (live->form != TAPE_V_BYTES || live->length == 0)
+		return false;
+	if (bindings == NULL)
+		return true;
+	tape_siphash(bindings->key, live->data, live->length, hash);
+	const struct tape_binding *known = find_name(bindings, recorded->data, recorded->length);
+	if (known != NULL)
+		return same_hash(known->hash, hash);
+	if (is_bound_elsewhere(bindings, hash))
+		return false;
+	return !compare->bind || add_binding(bindings, recorded->data, recorded->length, hash);
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static bool is_empty(const struct tape_value *value)
+{
+	return value->form == TAPE_V_NULL || (value->form == TAPE_V_BYTES && value->length == 0);
+}
+
+static bool same_bytes(const struct tape_value *a, const struct tape_value *b)
+{
+	return a->length == b->length && (a->length == 0 || memcmp(a->data, b->data, a->length) == 0);
+}
+
+static bool same_value(struct tape_compare *compare, const struct tape_value *recorded,
+                       const struct tape_value *live);
+
+static bool same_children(struct tape_compare *compare, const struct tape_value *recorded,
+                          const struct tape_value *live)
+{
+	if (recorded->count != live->count)
+		return false;
+	for (size_t i = 0; i < recorded->count; i++)
+		if (!same_value(compare, tape_value_child(recorded, i), tape_value_child(live, i)))
+			return false;
+	return true;
+}
+
+/*
+ * A field that is absent on either side is an output, or one that another field disables: chance.
+ * A NULL pointer and a pointer to nothing are the same where the length is 0.
+ */
+static bool same_record(struct tape_compare *compare, const struct tape_value *recorded,
+                        const struct tape_value *live)
+{
+	if (recorded->record != live->record || recorded->count != live->count)
+		return false;
+	for (size_t i = 0; i < recorded->count; i++) {
+		const struct tape_value *a = tape_value_child(recorded, i);
+		const struct tape_value *b = tape_value_child(live, i);
+		if (a->form != TAPE_V_ABSENT && b->form != TAPE_V_ABSENT && !same_value(compare, a, b))
+			return false;
+	}
+	return true;
+}
+
+static bool same_value(struct tape_compare *compare, const struct tape_value *recorded,
+                       const struct tape_value *live)
+{
+	if (recorded->form == TAPE_V_LOST)
+		return true;
+	if (recorded->form == TAPE_V_SECRET)
+		return same_secret(compare, recorded, live);
+	if (is_empty(recorded) && is_empty(live))
+		return recorded->tag == live->tag;
+	if (recorded->form != live->form)
+		return false;
+	bool tags = recorded->tag == live->tag;
+	switch ((enum tape_form)recorded->form) {
+	case TAPE_V_NUMBER:
+	case TAPE_V_LENGTH:
+		return tags && recorded->number == live->number;
+	case TAPE_V_BYTES:
+	case TAPE_V_RAW:
+		return tags && same_bytes(recorded, live);
+	case TAPE_V_ROOM:
+		return recorded->number == live->number;
+	case TAPE_V_LIST:
+		return tags && same_children(compare, recorded, live);
+	case TAPE_V_RECORD:
+		return same_record(compare, recorded, live);
+	case TAPE_V_MECHANISM:
+		return tags && same_children(compare, recorded, live);
+	default:
+		return true;
+	}
+}
+
+/*
+ * A template being read: the types count (but those that the module fills in, of nested templates) and
+ * the rooms; what stands in the length of a NULL pointer is chance.
+ */
+static bool same_rooms(const struct tape_value *recorded, const struct tape_value *live)
+{
+	if (recorded->form == TAPE_V_LOST)
+		return true;
+	if (recorded->form != live->form)
+		return false;
+	if (recorded->form != TAPE_V_LIST)
+		return recorded->form != TAPE_V_LENGTH || recorded->number == live->number;
+	if (recorded->count != live->count)
+		return false;
+	for (size_t i = 0; i < recorded->count; i++) {
+		const struct tape_value *a = tape_value_child(recorded, i);
+		const struct tape_value *b = tape_value_child(live, i);
+		if (a->tag != TAPE_TAG_ANY && b->tag != TAPE_TAG_ANY && a->tag != b->tag)
+			return false;
+		if (a->form == TAPE_V_LIST ? !same_rooms(a, b)
+		                           : a->form != b->form || (a->form == TAPE_V_ROOM && a->number != b->number))
+			return false;
+	}
+	return true;
+}
+
+static bool same_init_args(const struct tape_value *recorded, const struct tape_value *live)
+{
+	if (recorded->form != TAPE_V_RECORD || live->form != TAPE_V_RECORD)
+		return recorded->form == live->form || recorded->form == TAPE_V_LOST;
+	/* What an application passes in pReserved is between it and its module: never compared. */
+	return tape_value_child(recorded, TAPE_INIT_FLAGS)->number ==
+	               tape_value_child(live, TAPE_INIT_FLAGS)->number &&
+	       tape_value_child(recorded, TAPE_INIT_MUTEXES)->number ==
+	               tape_value_child(live, TAPE_INIT_MUTEXES)->number;
+}
+
+static bool same_argument(struct tape_compare *compare, const struct tape_shape *shape,
+                          const struct tape_value *recorded, const struct tape_value *live)
+{
+	switch ((enum tape_codec)shape->codec) {
+	case TAPE_C_NUMBER:
+	case TAPE_C_CONSTANT:
+	case TAPE_C_FLAGS:
+	case TAPE_C_BOOLEAN:
+		return recorded->number == live->number;
+	case TAPE_C_PRESENCE:
+		return (shape->traits & TAPE_T_ANY) != 0 || recorded->form == live->form;
+	case TAPE_C_INIT_ARGS:
+		return same_init_args(recorded, live);
+	case TAPE_C_BYTES:
+		if ((shape->traits & TAPE_T_ANY) == 0)
+			return same_value(compare, recorded, live);
+		return recorded->form == TAPE_V_LOST || (is_empty(recorded) && is_empty(live)) ||
+		       (recorded->form == live->form && recorded->length == live->length);
+	case TAPE_C_TEMPLATE:
+		if ((shape->traits & TAPE_T_OUT) != 0)
+			return same_rooms(recorded, live);
+		return same_value(compare, recorded, live);
+	case TAPE_C_NUMBER_AT:
+	case TAPE_C_FUNCTIONS:
+	case TAPE_C_INTERFACE:
+		return recorded->form == live->form;
+	case TAPE_C_STRUCT:
+		if (recorded->form != TAPE_V_RECORD || live->form != TAPE_V_RECORD)
+			return (recorded->form == TAPE_V_NULL) == (live->form == TAPE_V_NULL);
+		return same_record(compare, recorded, live);
+	case TAPE_C_BYTES_AT:
+	case TAPE_C_FILL:
+	case TAPE_C_LATER:
+	case TAPE_C_LIST_AT:
+	case TAPE_C_FOUND:
+	case TAPE_C_INTERFACES:
+		return recorded->form == live->form &&
+		       (recorded->form != TAPE_V_ROOM || recorded->number == live->number);
+	default:
+		return same_value(compare, recorded, live);
+	}
+}
+
+/* How long a value is, for the rule "length": bytes or elements; a value's form counts with it. */
+static bool same_length(const struct tape_value *recorded, const struct tape_value *live)
+{
+	if (is_empty(recorded) && is_empty(live))
+		return true;
+	return recorded->form == live->form && recorded->length == live->length &&
+	       recorded->count == live->count;
+}
+
+static int first_difference(struct tape_compare *compare, const struct tape_function *function,
+                            const struct tape_value *recorded, const struct tape_value *live)
+{
+	size_t id = (size_t)(function - tape_functions);
+	bool ruled = compare->rules != NULL && compare->rules->any[id];
+	for (size_t i = 0; i < function->count; i++) {
+		enum tape_rule rule = ruled ? (enum tape_rule)compare->rules->rule[id][i] : TAPE_RULE_EXACT;
+		if (rule == TAPE_RULE_ANY || (rule == TAPE_RULE_LENGTH && same_length(&recorded[i], &live[i])))
+			continue;
+		if (rule == TAPE_RULE_LENGTH ||
+		    !same_argument(compare, &tape_shapes[function->arguments[i].kind], &recorded[i], &live[i]))
+			return (int)i;
+	}
+	return -1;
+}
+
+static bool has_secret(const struct tape_function *function, const struct tape_value *recorded)
+{
+	for (size_t i = 0; i < function->count; i++) {
+		uint8_t codec = tape_shapes[function->arguments[i].kind].codec;
+		if (recorded[i].form == TAPE_V_SECRET || codec == TAPE_C_MECHANISM || codec == TAPE_C_TEMPLATE)
+			return true;
+	}
+	return false;
+}
+
+int tape_compare_in(struct tape_compare *compare, const struct tape_function *function,
+                    const struct tape_value *recorded, const struct tape_value *live)
+{
+	struct tape_compare look = { compare->bindings, compare->rules, false };
+	int difference = first_difference(&look, function, recorded, live);
+	if (difference >= 0 || !compare->bind || compare->bindings == NULL || !has_secret(function, recorded))
+		return difference;
+	/* Two names in one call may stand for one value that was presented: then neither is bound. */
+	size_t before = compare->bindings->count;
+	difference = first_difference(compare, function, recorded, live);
+	if (difference >= 0)
+		compare->bindings->count = before;
+	return difference;
+}
+
+int tape_compare_out(const struct tape_function *function, const struct tape_value *a,
+                     const struct tape_value *b)
+{
+	struct tape_compare compare = { 0 };
+	for (size_t i = 0; i < function->count; i++)
+		if (a[i].form != b[i].form || !same_value(&compare, &a[i], &b[i]))
+			return (int)i;
+	return -1;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the project needs of the operating system: pages that never come from the host's malloc,
+ * reads that survive a bad pointer, a lock that a fork cannot leave held, and clocks.
+ */
+#ifndef TAPE_SYSTEM_H
+#define TAPE_SYSTEM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/attributes.h"
+
+/* Get `size` bytes of zeroed pages, or NULL. Give them back with the same size. */
+TAPE_MUST_CHECK void *tape_pages_get(size_t size);
+void tape_pages_free(void *pages, size_t size);
+
+/*
+ * Get zeroed pages that a forked child sees zeroed again (MADV_WIPEONFORK), or NULL.
+ * *ret_wipes says whether the kernel does that; where it does not, compare process numbers.
+ */
+TAPE_MUST_CHECK void *tape_pages_get_wiped(size_t size, bool *ret_wipes);
+
+/* Copy `size` bytes from an address that nobody vouches for. Returns false if any is unreadable. */
+TAPE_MUST_CHECK bool tape_peek(void *to, const void *from, size_t size);
+
+/* Say whether all of `size` bytes at `from` can be read, without copying them. */
+TAPE_MUST_CHECK bool tape_readable(const void *from, size_t size);
+
+/*
+ * Find the length of zero-terminated text at `from`, at most `limit`, reading fault-safely.
+ * Returns false if it is unreadable or no terminator is found within `limit` bytes.
+ */
+TAPE_MUST_CHECK bool tape_peek_length(const char *from, size_t limit, size_t *ret_length);
+
+/* Nanoseconds of CLOCK_MONOTONIC and of CLOCK_REALTIME. */
+uint64_t tape_clock_monotonic(void);
+uint64_t tape_clock_realtime(void);
+
+/*
+ * A mutual exclusion lock of one word: a futex. Zero is unlocked, so a lock in pages that are wiped
+ * on fork is free again in the child whatever the parent's threads were doing. Not recursive.
+ */
+struct tape_lock {
+	atomic_uint word;
+};
+void tape_lock_wait(struct tape_lock *lock);
+void tape_lock_wake(struct tape_lock *lock);
+
+static inline void tape_lock_take(struct tape_lock *lock)
+{
+	unsigned int free_word = 0;
+	if (TAPE_UNLIKELY(!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, 1,
+	                                                           memory_order_acquire,
+	                                                           memory_order_relaxed)))
+		tape_lock_wait(lock);
+}
+
+static inline void tape_lock_give(struct tape_lock *lock)
+{
+	if (TAPE_UNLIKELY(atomic_exchange_explicit(&lock->word, 0, memory_order_release) == 2))
+		tape_lock_wake(lock);
+}
+
+/* Overwrite memory so that no compiler leaves it out. */
+void tape_wipe(void *memory, size_t size);
+
+#endif

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/parse.h"
+#include "core/yaml_read.h"
+
+/* What one item may take in memory: the reader's limit, whoever owns the arena. */
+#define HEADER_LIMIT ((size_t)16 * 1024 * 1024)
+
+struct tape_reader {
+	int fd;
+	char *path;
+	uint64_t end; /* of the whole lines */
+	bool torn;
+	struct tape_yaml *yaml;
+	struct tape_arena arena; /* the header's */
+	struct tape_header header;
+};
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
+static int refuse(struct tape_error *error, const struct tape_node *node, const char *sentence)
+{
+	return tape_error_set(error, TAPE_E_INVALID, node->line, "%s", sentence);
+}
+
+static int read_number(const struct tape_node *item, const char *key, uint64_t *ret_number,
+                       struct tape_error *error)
+{
+	const struct tape_node *node = tape_node_get(item, key);
+	if (node == NULL || tape_node_number(node, ret_number))
+		return 0;
+	return tape_error_set(error, TAPE_E_INVALID, node->line, "'%s' is a whole number", key);
+}
+
+static int read_seconds(const struct tape_node *item, const char *key, uint64_t *ret_ns, bool *ret_has,
+                        struct tape_error *error)
+{
+	const struct tape_node *node = tape_node_get(item, key);
+	*ret_has = node != NULL;
+	if (node == NULL || tape_node_seconds(node, ret_ns))
+		return 0;
+	return tape_error_set(error, TAPE_E_INVALID, node->line, "'%s' is a number of seconds", key);
+}
+
+static int read_mapping(const struct tape_node *item, const char *key, struct tape_node **ret_node,
+                        struct tape_error *error)
+{
+	*ret_node = tape_node_get(item, key);
+	if (*ret_node == NULL || (*ret_node)->type == TAPE_NODE_MAPPING)
+		return 0;
+	return tape_error_set(error, TAPE_E_INVALID, (*ret_node)->line, "'%s' is a mapping", key);
+}
+
+/* A half that could not be kept says why in the place of its values. */
+static int read_partial(const struct tape_node *item, struct tape_node **values, struct tape_error *error)
+{
+	struct tape_node *partial = tape_node_get(item, "partial");
+	if (partial == NULL)
+		return 0;
+	if (!tape_node_is_text(partial))
+		return refuse(error, partial, "'partial' is text in quotes");
+	if (*values == NULL)
+		*values = partial;
+	return 0;
+}
+
+static int read_return(struct tape_item *item, const struct tape_node *names, struct tape_error *error)
+{
+	const struct tape_node *rv = tape_node_get(item->node, "rv");
+	struct tape_parse parse = { NULL, names, error };
+	int result;
+	if (rv == NULL)
+		return refuse(error, item->node, "a return without its 'rv'");
+	if ((result = tape_parse_rv(&parse, rv, &item->rv)) < 0 ||
+	    (result = read_mapping(item->node, "out", &item->out, error)) < 0 ||
+	    (result = read_seconds(item->node, "took", &item->took, &item->has_took, error)) < 0)
+		return result;
+	/* In a whole call without inputs it is these that are partial. */
+	if (item->kind == TAPE_ITEM_CALL && item->in != NULL && item->in->type == TAPE_NODE_SCALAR)
+		return 0;
+	return read_partial(item->node, &item->out, error);
+}
+
+/* What a reader relies on; keys that are not known are for later readers. */
+static int check_header(const struct tape_node *node, struct tape_error *error)
+{
+	static const char *const texts[] = { "version", "started", "redact" };
+	static const char *const maps[] = { "process", "module", "abi", "names" };
+	const struct tape_node *format = tape_node_get(node, "p11tape");
+	uint64_t number;
+	struct tape_node *map;
+	if (format == NULL)
+		return refuse(error, node, "not a p11tape trace: the first item has no key 'p11tape'");
+	if (!tape_node_number(format, &number) || number == 0)
+		return refuse(error, format, "'p11tape' is the number of a format");
+	if (number > TAPE_FORMAT_VERSION)
+		return tape_error_set(error, TAPE_E_INVALID, format->line,
+		                      "format %llu is newer than this p11tape, which reads up to %d: use a "
+		                      "newer one",
+		                      (unsigned long long)number, TAPE_FORMAT_VERSION);
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(texts); i++) {
+		const struct tape_node *text = tape_node_get(node, texts[i]);
+		if (text != NULL && !tape_node_is_text(text))
+			return tape_error_set(error, TAPE_E_INVALID, text->line, "'%s' is text in quotes",
+			                      texts[i]);
+	}
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(maps); i++) {
+		int result = read_mapping(node, maps[i], &map, error);
+		if (result < 0)
+			return result;
+	}
+	return read_number(node, "load", &number, error);
+}
+
+static int check_keys(const struct tape_node *node, const char *const *keys, size_t count,
+                      struct tape_error *error)
+{
+	for (const struct tape_node *child = node->first; child != NULL; child = child->next) {
+		size_t i = 0;
+		while (i < count && strcmp(child->key, keys[i]) != 0)
+			i++;
+		if (i == count)
+			return tape_error_set(error, TAPE_E_INVALID, child->line, "'%.60s' has no place here",
+			                      child->key);
+	}
+	return 0;
+}
+
+static int read_call(struct tape_item *item, const struct tape_node *name, const struct tape_node *names,
+                     struct tape_error *error)
+{
+	static const char *const keys[] = { "call",      "id",       "at",      "thread", "during", "interface",
+		                            "synthetic", "injected", "partial", "of",     "in",     "out",
+		                            "rv",        "took",     "until" };
+	static const char *const of_return[] = { "out", "took", "until" };
+	const struct tape_node *node = item->node;
+	int result;
+	item->kind = TAPE_ITEM_CALL;
+	item->thread = 1;
+	if (name->type != TAPE_NODE_SCALAR || name->length == 0)
+		return refuse(error, name, "'call' is a function's name");
+	item->name = name->text;
+	item->function = tape_function_find(name->text, name->length);
+	if (tape_node_get(node, "id") == NULL)
+		return refuse(error, node, "a call without its 'id'");
+	if ((result = check_keys(node, keys, TAPE_ARRAY_SIZE(keys), error)) < 0 ||
+	    (result = read_number(node, "id", &item->id, error)) < 0 ||
+	    (result = read_number(node, "thread", &item->thread, error)) < 0 ||
+	    (result = read_number(node, "during", &item->during, error)) < 0 ||
+	    (result = read_number(node, "until", &item->until, error)) < 0 ||
+	    (result = read_seconds(node, "at", &item->at, &item->has_at, error)) < 0 ||
+	    (result = read_mapping(node, "in", &item->in, error)) < 0 ||
+	    (result = read_partial(node, &item->in, error)) < 0)
+		return result;
+	if (item->id == 0)
+		return refuse(error, tape_node_get(node, "id"), "'id' counts from 1");
+	item->synthetic = tape_node_get(node, "synthetic") != NULL;
+	item->whole = tape_node_get(node, "rv") != NULL;
+	if (item->whole)
+		return read_return(item, names, error);
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(of_return); i++) {
+		const struct tape_node *child = tape_node_get(node, of_return[i]);
+		if (child != NULL)
+			return tape_error_set(error, TAPE_E_INVALID, child->line,
+			                      "'%s' belongs to a return, and this call has no 'rv'",
+			                      of_return[i]);
+	}
+	return 0;
+}
+
+/* A mistyped `return` must not pass for something that can be skipped. */
+static bool is_event(const char *name)
+{
+	static const char *const names[] = { "gap", "passed-through", "notify", "fork" };
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return name[0] == 'x' && name[1] == '-';
+}
+
+static int read_item(struct tape_item *item, struct tape_node *node, const struct tape_node *names,
+                     struct tape_error *error)
+{
+	static const char *const return_keys[] = { "return", "out", "rv", "took", "partial", "injected" };
+	const struct tape_node *key;
+	int result;
+	memset(item, 0, sizeof(*item));
+	item->node = node;
+	item->line = node->line;
+	item->function = TAPE_FN_COUNT;
+	if (node->type != TAPE_NODE_MAPPING)
+		return refuse(error, node, "an item is a mapping");
+	if (node->count == 0)
+		return refuse(error, node, "an empty item");
+	if (tape_node_get(node, "p11tape") != NULL) {
+		item->kind = TAPE_ITEM_HEADER;
+		return check_header(node, error);
+	}
+	if ((key = tape_node_get(node, "call")) != NULL)
+		return read_call(item, key, names, error);
+	if ((key = tape_node_get(node, "return")) != NULL) {
+		item->kind = TAPE_ITEM_RETURN;
+		if ((result = check_keys(node, return_keys, TAPE_ARRAY_SIZE(return_keys), error)) < 0 ||
+		    (result = read_number(node, "return", &item->id, error)) < 0)
+			return result;
+		return read_return(item, names, error);
+	}
+	item->kind = tape_node_get(node, "end") != NULL ? TAPE_ITEM_END : TAPE_ITEM_EVENT;
+	item->name = node->first->key;
+	if (item->kind == TAPE_ITEM_EVENT && !is_event(item->name))
+		return tape_error_set(error, TAPE_E_INVALID, item->line, "'%.60s' is not a kind of item",
+		                      item->name);
+	if ((result = read_number(node, "id", &item->id, error)) < 0 ||
+	    (result = read_number(node, "during", &item->during, error)) < 0 ||
+	    (result = read_seconds(node, "at", &item->at, &item->has_at, error)) < 0)
+		return result;
+	return 0;
+}
+
+/* ---- the header ------------------------------------------------------------------------------ */
+
+static const char *text_of(const struct tape_node *map, const char *key)
+{
+	const struct tape_node *node = tape_node_get(map, key);
+	return node == NULL || node->type != TAPE_NODE_SCALAR ? "" : node->text;
+}
+
+static uint64_t number_of(const struct tape_node *map, const char *key, uint64_t otherwise)
+{
+	const struct tape_node *node = tape_node_get(map, key);
+	uint64_t number;
+	return node != NULL && tape_node_number(node, &number) ? number : otherwise;
+}
+
+static void read_header(struct tape_header *header, const struct tape_node *node)
+{
+	const struct tape_node *process = tape_node_get(node, "process");
+	header->node = node;
+	header->format = number_of(node, "p11tape", 0);
+	header->version = text_of(node, "version");
+	header->started = text_of(node, "started");
+	header->redact = text_of(node, "redact");
+	header->program = text_of(process, "program");
+	header->pid = number_of(process, "pid", 0);
+	header->parent = number_of(process, "parent", 0);
+	header->load = number_of(node, "load", 1);
+	header->module = text_of(tape_node_get(node, "module"), "path");
+	header->ulong_size = (unsigned int)number_of(tape_node_get(node, "abi"), "ulong", 0);
+	header->names = tape_node_get(node, "names");
+}
+
+/* ---- the reader ------------------------------------------------------------------------------ */
+
+/* A pipe cannot be read by position: keep it in a file that has no name. */
+static int spool(int from, struct tape_error *error)
+{
+	char path[] = "/tmp/p11tape-XXXXXX";
+	char piece[65536];
+	int to = mkostemp(path, O_CLOEXEC);
+	if (to < 0)
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "no temporary file: %s", strerror(errno));
+	unlink(path);
+	for (;;) {
+		ssize_t got = read(from, piece, sizeof(piece));
+		if (got == 0)
+			return to;
+		if (got > 0 && write(to, piece, (size_t)got) == got)
+			continue;
+		if (got < 0 && errno == EINTR)
+			continue;
+		close(to);
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be copied: %s", strerror(errno));
+	}
+}
+
+static int open_trace(const char *path, struct tape_error *error)
+{
+	struct stat status;
+	int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be opened: %s", strerror(errno));
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+		return fd;
+	if (S_ISDIR(status.st_mode)) {
+		close(fd);
+		return tape_error_set(error, TAPE_E_INVALID, 0, "is a directory");
+	}
+	int copy = spool(fd, error);
+	close(fd);
+	return copy;
+}
+
+static int begin(struct tape_reader *reader, struct tape_arena *arena, struct tape_node **ret_first,
+                 struct tape_error *error)
+{
+	tape_yaml_close(reader->yaml);
+	reader->yaml = NULL;
+	int result = tape_yaml_open(&reader->yaml, reader->fd, 0, reader->end, 1, error);
+	if (result < 0)
+		return result;
+	result = tape_yaml_next(reader->yaml, arena, ret_first, error);
+	if (result == 0)
+		return tape_error_set(error, TAPE_E_INVALID, 1, reader->torn ? "only a torn header"
+		                                                             : "empty: not a p11tape trace");
+	return result < 0 ? result : 0;
+}
+
+int tape_reader_open(struct tape_reader **ret_reader, const char *path, struct tape_error *error)
+{
+	struct tape_node *first;
+	struct tape_reader *reader = calloc(1, sizeof(*reader));
+	if (reader == NULL || (reader->path = strdup(path)) == NULL) {
+		free(reader);
+		return tape_error_set(error, TAPE_E_MEMORY, 0, "out of memory");
+	}
+	tape_arena_init(&reader->arena, NULL, 0, HEADER_LIMIT);
+	reader->fd = open_trace(path, error);
+	int result = reader->fd;
+	if (result >= 0)
+		result = tape_yaml_whole(reader->fd, &reader->end, &reader->torn, error);
+	if (result >= 0)
+		result = begin(reader, &reader->arena, &first, error);
+	if (result >= 0)
+		result = check_header(first, error);
+	if (result < 0) {
+		tape_reader_close(reader);
+		return result;
+	}
+	read_header(&reader->header, first);
+	*ret_reader = reader;
+	return 0;
+}
+
+void tape_reader_close(struct tape_reader *reader)
+{
+	if (reader == NULL)
+		return;
+	tape_yaml_close(reader->yaml);
+	if (reader->fd >= 0)
+		close(reader->fd);
+	tape_arena_done(&reader->arena);
+	free(reader->path);
+	free(reader);
+}
+
+const struct tape_header *tape_reader_header(const struct tape_reader *reader)
+{
+	return &reader->header;
+}
+
+const char *tape_reader_path(const struct tape_reader *reader)
+{
+	return reader->path;
+}
+
+bool tape_reader_torn(const struct tape_reader *reader)
+{
+	return reader->torn;
+}
+
+int tape_reader_next(struct tape_reader *reader, struct tape_arena *arena, struct tape_item *ret_item,
+                     struct tape_error *error)
+{
+	struct tape_node *node;
+	int result = tape_yaml_next(reader->yaml, arena, &node, error);
+	if (result <= 0)
+		return result;
+	result = read_item(ret_item, node, reader->header.names, error);
+	return result < 0 ? result : 1;
+}
+
+int tape_reader_rewind(struct tape_reader *reader, struct tape_error *error)
+{
+	struct tape_arena arena;
+	struct tape_node *first;
+	tape_arena_init(&arena, NULL, 0, HEADER_LIMIT);
+	int result = begin(reader, &arena, &first, error);
+	tape_arena_done(&arena);
+	return result;
+}
+
+int tape_reader_refresh(struct tape_reader *reader, struct tape_error *error)
+{
+	uint64_t end;
+	bool torn;
+	int result = tape_yaml_whole(reader->fd, &end, &torn, error);
+	if (result < 0 || end == reader->end)
+		return result;
+	/* Record lines are complete items, so a new parser can begin where the old one ended. */
+	struct tape_yaml *yaml;
+	result = tape_yaml_open(&yaml, reader->fd, reader->end, end, 1, error);
+	if (result < 0)
+		return result;
+	tape_yaml_close(reader->yaml);
+	reader->yaml = yaml;
+	reader->end = end;
+	reader->torn = torn;
+	return 1;
+}
+
+/* ---- overlapping calls ----------------------------------------------------------------------- */
+
+static bool begins_with(const char *line, size_t length, const char *prefix)
+{
+	size_t size = strlen(prefix);
+	return length >= size && memcmp(line, prefix, size) == 0;
+}
+
+/*
+ * Calls and returns of record lines that strictly take turns do not overlap. Returns true where that is
+ * certain from the beginnings of the lines alone.
+ */
+static bool lines_take_turns(const struct tape_reader *reader)
+{
+	enum { HEAD = 16 };
+	char piece[65536];
+	char head[HEAD];
+	size_t head_length = 0;
+	bool open = false;
+	for (uint64_t at = 0; at < reader->end;) {
+		size_t want = sizeof(piece);
+		if (want > reader->end - at)
+			want = (size_t)(reader->end - at);
+		ssize_t got = pread(reader->fd, piece, want, (off_t)at);
+		if (got <= 0)
+			return false;
+		at += (uint64_t)got;
+		const char *text = piece;
+		size_t left = (size_t)got;
+		while (left != 0) {
+			const char *newline = memchr(text, '\n', left);
+			size_t length = newline == NULL ? left : (size_t)(newline - text);
+			size_t take = length < HEAD - head_length ? length : HEAD - head_length;
+			memcpy(head + head_length, text, take);
+			head_length += take;
+			if (newline == NULL)
+				break;
+			if (begins_with(head, head_length, "- {\"call\": ")) {
+				if (open)
+					return false;
+				open = true;
+			} else if (begins_with(head, head_length, "- {\"return\": ")) {
+				if (!open)
+					return false;
+				open = false;
+			} else if (!begins_with(head, head_length, "- {\"")) {
+				return false;
+			}
+			head_length = 0;
+			text = newline + 1;
+			left -= length + 1;
+		}
+	}
+	return true;
+}
+
+int tape_trace_overlaps(struct tape_reader *reader, struct tape_error *error)
+{
+	struct tape_arena arena;
+	struct tape_item item;
+	bool open = false;
+	uint64_t open_until = 0;
+	if (lines_take_turns(reader))
+		return 0;
+	tape_arena_init(&arena, NULL, 0, TAPE_MAX_ITEM);
+	int overlaps = 0;
+	int result = tape_reader_rewind(reader, error);
+	while (result >= 0 && !overlaps) {
+		tape_arena_reset(&arena);
+		result = tape_reader_next(reader, &arena, &item, error);
+		if (result <= 0)
+			break;
+		if (item.kind == TAPE_ITEM_CALL) {
+			overlaps = open || open_until != 0;
+			open = !item.whole;
+			open_until = item.until;
+		} else if (item.kind == TAPE_ITEM_RETURN) {
+			open = false;
+		}
+	}
+	tape_arena_done(&arena);
+	if (result >= 0)
+		result = tape_reader_rewind(reader, error);
+	return result < 0 ? result : overlaps;
+}

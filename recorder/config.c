@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "recorder/config.h"
+
+#include <string.h>
+
+static const char default_trace[] = "p11tape.yaml";
+
+static int read_redact(struct tape_options *options, struct tape_error *error)
+{
+	char word[64];
+	int result = tape_config_get(&options->config, "P11TAPE_REDACT", word, sizeof(word), error);
+	if (result <= 0)
+		return result;
+	if (strcmp(word, "none") == 0)
+		options->keep_pins = true;
+	else if (strcmp(word, "pin") != 0)
+		return tape_error_set(error, TAPE_E_INVALID, 0,
+		                      "P11TAPE_REDACT is pin or none, not '%s'", word);
+	return 0;
+}
+
+static int read_all(struct tape_options *options, struct tape_error *error)
+{
+	struct tape_config *config = &options->config;
+	int result = tape_config_get(config, "P11TAPE_MODULE", options->module, sizeof(options->module),
+	                             error);
+	if (result < 0)
+		return result;
+	if (result == 0)
+		return tape_error_set(error, TAPE_E_INVALID, 0,
+		                      "which module to record is not said; set P11TAPE_MODULE%s%s",
+		                      config->path[0] == 0 ? "" : " or write it into ", config->path);
+	result = tape_config_get(config, "P11TAPE_TRACE", options->trace, sizeof(options->trace), error);
+	if (result < 0)
+		return result;
+	if (result == 0)
+		memcpy(options->trace, default_trace, sizeof(default_trace));
+	return read_redact(options, error);
+}
+
+int tape_options_read(struct tape_options *options, struct tape_error *error)
+{
+	options->keep_pins = false;
+	tape_config_open(&options->config, (const void *)&default_trace);
+	int result = read_all(options, error);
+	tape_config_close(&options->config);
+	return result;
+}

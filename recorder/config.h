@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The recorder's options (recorder/README.md), from the environment or the .conf beside the recorder.
+ */
+#ifndef TAPE_RECORDER_CONFIG_H
+#define TAPE_RECORDER_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "core/config.h"
+#include "core/error.h"
+
+struct tape_options {
+	char module[PATH_MAX]; /* P11TAPE_MODULE: what to record, as dlopen() takes it */
+	char trace[PATH_MAX];  /* P11TAPE_TRACE: where to, with its %-sequences */
+	bool keep_pins;        /* P11TAPE_REDACT=none */
+	struct tape_config config;
+};
+
+/* Read all options. Returns 0, or an error code and a sentence that names the variable or file. */
+TAPE_MUST_CHECK int tape_options_read(struct tape_options *options, struct tape_error *error);
+
+#endif

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+#include "recorder/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/print.h"
+#include "core/redact.h"
+#include "core/system.h"
+#include "core/trace.h"
+#include "recorder/calendar.h"
+#include "recorder/discovery.h"
+#include "recorder/module.h"
+#include "recorder/tape_file.h"
+#include "recorder/tell.h"
+#include "recorder/trampolines.h"
+
+#ifndef TAPE_VERSION
+#define TAPE_VERSION "0.0.0"
+#endif
+
+/* One line and what is captured for it, at the most; beyond it a half says that it is partial. */
+#define LINE_LIMIT ((size_t)1 << (sizeof(size_t) > 4 ? 30 : 27))
+#define MEMORY_LIMIT ((size_t)1 << (sizeof(size_t) > 4 ? 30 : 27))
+
+/* Sessions whose message parameters are known; and open calls that an `end` lists. */
+#define MAX_MESSAGES 64
+#define MAX_OPEN 64
+
+static struct tape_file file = { .fd = TAPE_FILE_CLOSED };
+static struct tape_part part;       /* the one that is being written; its `last` is last_id */
+static uint64_t part_began;         /* monotonic */
+static unsigned int parts;          /* begun by this process and its parents */
+static atomic_size_t last_id;       /* goes on in children, so that no id means two calls */
+static const char *_Atomic ended;   /* why the end stands there already: it is said again later */
+static bool keep_pins;
+static struct tape_secrets secrets; /* children go on with their parent's names */
+
+/* ---- message operations ---------------------------------------------------------------------- */
+
+/*
+ * Which parameter structure a session's message operation uses, as its Init call fixed it. A child
+ * inherits its parent's sessions, hence this; an entry torn by the fork is at worst kept as bytes.
+ */
+static struct {
+	CK_SESSION_HANDLE session;
+	bool seal;
+	uint8_t record; /* enum tape_record_id; TAPE_R_NONE where the entry is free */
+} messages[MAX_MESSAGES];
+static size_t oldest_message;
+
+#define NO_MESSAGE UINT8_MAX
+static uint8_t message_init[TAPE_FN_COUNT]; /* index of the argument that fixes it, by function */
+
+static void find_message_inits(void)
+{
+	for (size_t f = 0; f < TAPE_FN_COUNT; f++) {
+		message_init[f] = NO_MESSAGE;
+		for (uint8_t i = 0; i < tape_functions[f].count; i++) {
+			uint8_t kind = tape_functions[f].arguments[i].kind;
+			if (kind == TAPE_K_MESSAGE_SEAL_INIT || kind == TAPE_K_MESSAGE_OPEN_INIT)
+				message_init[f] = i;
+		}
+	}
+}
+
+static size_t find_message(CK_SESSION_HANDLE session, bool seal)
+{
+	size_t i = 0;
+	while (i < MAX_MESSAGES && (messages[i].record == TAPE_R_NONE || messages[i].session != session ||
+	                            messages[i].seal != seal))
+		i++;
+	return i;
+}
+
+static void note_message(struct tape_call *call, size_t index)
+{
+	const struct tape_function *function = call->function;
+	const struct tape_value *value = &call->in[index];
+	bool seal = function->arguments[index].kind == TAPE_K_MESSAGE_SEAL_INIT;
+	enum tape_record_id record = TAPE_R_NONE;
+	if (function->lane < 0)
+		return;
+	CK_SESSION_HANDLE session = call->words[function->arguments[function->lane].word];
+	if (value->form == TAPE_V_MECHANISM) {
+		const struct tape_mechanism *row = tape_mechanism_find(value->tag);
+		if (row != NULL)
+			record = (enum tape_record_id)row->message_record;
+	}
+	tape_lock_take(&call->state->message_lock);
+	size_t at = find_message(session, seal);
+	if (at == MAX_MESSAGES && record != TAPE_R_NONE)
+		at = oldest_message++ % MAX_MESSAGES;
+	if (at != MAX_MESSAGES) {
+		messages[at].record = TAPE_R_NONE;
+		messages[at].session = session;
+		messages[at].seal = seal;
+		messages[at].record = (uint8_t)record;
+	}
+	tape_lock_give(&call->state->message_lock);
+}
+
+static enum tape_record_id message_record(void *context, CK_SESSION_HANDLE session, bool seal)
+{
+	struct tape_state *state = context;
+	enum tape_record_id record = TAPE_R_NONE;
+	tape_lock_take(&state->message_lock);
+	size_t at = find_message(session, seal);
+	if (at != MAX_MESSAGES)
+		record = (enum tape_record_id)messages[at].record;
+	tape_lock_give(&state->message_lock);
+	return record;
+}
+
+/* ---- the header and the end ------------------------------------------------------------------ */
+
+/* When this process began, in ticks since boot: with the process number it is nobody else. */
+static uint64_t process_start(void)
+{
+	enum { START = 22 }; /* the 22nd field of the line; the second one is a name in parentheses */
+	char text[1024];
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t got = read(fd, text, sizeof(text));
+	close(fd);
+	const char *at = got <= 0 ? NULL : memrchr(text, ')', (size_t)got);
+	if (at == NULL)
+		return 0;
+	unsigned int field = 2;
+	uint64_t number = 0;
+	for (; at < text + got && field <= START; at++) {
+		if (*at == ' ')
+			field++;
+		else if (field == START && *at >= '0' && *at <= '9')
+			number = number * 10 + (uint64_t)(*at - '0');
+	}
+	return number;
+}
+
+static void put_header(struct tape_buf *buf, const struct tape_heading *heading,
+                       const struct tape_origin *origin, bool first, size_t forked_after)
+{
+	char started[TAPE_TIME_ISO];
+	const char *separator = "";
+	TAPE_PUT(buf, "- {\"p11tape\": ");
+	tape_put_decimal(buf, TAPE_FORMAT_VERSION);
+	TAPE_PUT(buf, ", \"version\": \"" TAPE_VERSION "\", \"started\": \"");
+	tape_put(buf, started, tape_time_iso(started, tape_clock_realtime()));
+	TAPE_PUT(buf, "\", ");
+	tape_put_process(buf, origin);
+	TAPE_PUT(buf, "\"parent\": ");
+	tape_put_decimal(buf, (uint64_t)getppid());
+	if (!first) {
+		TAPE_PUT(buf, ", \"forked-after\": ");
+		tape_put_decimal(buf, forked_after);
+	}
+	TAPE_PUT(buf, "}, ");
+	if (part.load > 1) {
+		TAPE_PUT(buf, "\"load\": ");
+		tape_put_decimal(buf, part.load);
+		TAPE_PUT(buf, ", ");
+	}
+	tape_put_module(buf, origin);
+	TAPE_PUT(buf, ", \"exports\": [");
+	for (size_t i = 0; i < TAPE_FN_COUNT; i++) {
+		if (!heading->exports[i])
+			continue;
+		tape_put_text(buf, separator);
+		tape_put_quoted(buf, tape_functions[i].name.text, tape_functions[i].name.length);
+		separator = ", ";
+	}
+	TAPE_PUT(buf, "]}, \"abi\": {\"ulong\": ");
+	tape_put_decimal(buf, sizeof(CK_ULONG));
+	TAPE_PUT(buf, ", \"packing\": \"natural\"}, \"redact\": ");
+	if (keep_pins)
+		TAPE_PUT(buf, "\"none\"}\n");
+	else
+		TAPE_PUT(buf, "\"pin\"}\n");
+}
+
+static int prepare_secrets(struct tape_state *state, const struct tape_heading *heading, bool first,
+                           struct tape_error *error)
+{
+	keep_pins = heading->keep_pins;
+	secrets.lock = &state->secrets_lock;
+	if (keep_pins || !first || tape_secrets_init(&secrets, &state->secrets_lock) == 0)
+		return 0;
+	return tape_error_set(error, TAPE_E_SYSTEM, 0,
+	                      "the system gives no random numbers (%s), without which PINs cannot be hidden; "
+	                      "set P11TAPE_REDACT=none to record them",
+	                      tape_errno_text(errno));
+}
+
+int tape_record_begin(struct tape_state *state, const struct tape_heading *heading, bool first,
+                      struct tape_error *error)
+{
+	struct tape_origin origin = { heading->program, heading->module, getpid(), process_start() };
+	size_t forked_after = atomic_load(&last_id);
+	find_message_inits();
+	atomic_store(&ended, NULL);
+	part_began = tape_clock_monotonic();
+	int result = prepare_secrets(state, heading, first, error);
+	if (result == 0)
+		result = tape_file_open(&file, heading->pattern, &origin, &part, error);
+	if (result == 0) {
+		char text[2048];
+		struct tape_buf buf;
+		if (part.last > forked_after)
+			atomic_store(&last_id, (size_t)part.last);
+		tape_buf_init(&buf, text, sizeof(text), 64 * sizeof(text));
+		put_header(&buf, heading, &origin, first, forked_after);
+		result = tape_file_begin(&file, &part, buf.data, buf.length, error);
+		tape_buf_done(&buf);
+	}
+	if (result < 0 && first)
+		return result;
+	if (result < 0)
+		tape_tell("%s; the calls of process %d go unrecorded", error->sentence, (int)origin.pid);
+	atomic_store_explicit(&state->part, ++parts, memory_order_release);
+	return 0;
+}
+
+static void put_end(struct tape_buf *buf, struct tape_state *state, const char *why)
+{
+	struct tape_part now = { part.load, atomic_load(&last_id) };
+	const char *separator = "";
+	size_t count = 0;
+	tape_put_end(buf, why, &now);
+	TAPE_PUT(buf, ", \"open\": [");
+	for (size_t i = 0; i < TAPE_THREADS; i++) {
+		size_t id = atomic_load_explicit(&state->thread[i].open, memory_order_relaxed);
+		if (id == 0 || ++count > MAX_OPEN)
+			continue;
+		tape_put_text(buf, separator);
+		tape_put_decimal(buf, id);
+		separator = ", ";
+	}
+	tape_put_char(buf, ']');
+	if (count > MAX_OPEN || atomic_load(&state->unlisted) != 0)
+		TAPE_PUT(buf, ", \"many\": true");
+	TAPE_PUT(buf, "}\n");
+}
+
+void tape_record_end(struct tape_state *state, const char *why)
+{
+	char text[2048];
+	struct tape_buf buf;
+	if (!tape_file_is_open(&file))
+		return;
+	tape_buf_init(&buf, text, sizeof(text), sizeof(text));
+	put_end(&buf, state, why);
+	tape_file_write(&file, &state->file_lock, buf.data, buf.length);
+	atomic_store(&ended, why);
+}
+
+void tape_record_close(void)
+{
+	tape_file_close(&file);
+	tape_secrets_done(&secrets);
+}
+
+bool tape_record_is_open(struct tape_state *state)
+{
+	bool open = atomic_load(&state->unlisted) != 0;
+	for (size_t i = 0; i < TAPE_THREADS && !open; i++)
+		open = atomic_load_explicit(&state->thread[i].open, memory_order_relaxed) != 0;
+	return open;
+}
+
+void tape_record_passed_through(struct tape_state *state, const char *name)
+{
+	char text[1024];
+	struct tape_buf buf;
+	tape_buf_init(&buf, text, sizeof(text), sizeof(text));
+	TAPE_PUT(&buf, "- {\"passed-through\": ");
+	tape_put_quoted_lossy(&buf, name, strnlen(name, sizeof(text) / 4));
+	TAPE_PUT(&buf, "}\n");
+	tape_file_write(&file, &state->file_lock, buf.data, buf.length);
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+/* How the first half of each function's calls begins, padded so that it is copied in one go. */
+struct opening {
+	char text[56];
+	uint8_t length;
+};
+
+#define OPENING(name) "- {\"call\": \"" #name "\", \"id\": "
+static const struct opening openings[TAPE_FN_COUNT] = {
+#define CK_FN(name, major, minor, ...) \
+	[TAPE_FN_##name] = { OPENING(name), sizeof(OPENING(name)) - 1 },
+#include "core/api/functions.def"
+#undef CK_FN
+};
+
+static void put_opening(struct tape_buf *buf, const struct opening *opening)
+{
+	/* Nothing is in the buffer yet, and it is larger than any opening. */
+	memcpy(buf->data, opening->text, sizeof(opening->text));
+	buf->length = opening->length;
+}
+
+/* Where memory ran out: what stands behind `keep` gives way to saying so. */
+static void make_partial(struct tape_buf *buf, size_t keep)
+{
+	buf->failed = false;
+	buf->length = keep;
+	TAPE_PUT(buf, ", \"partial\": \"out of memory\"");
+}
+
+static void put_thread(struct tape_buf *buf, const struct tape_thread *thread)
+{
+	if (TAPE_LIKELY(thread != NULL && thread->number == 1))
+		return;
+	TAPE_PUT(buf, ", \"thread\": ");
+	tape_put_decimal(buf, thread != NULL ? thread->number : (uint64_t)gettid());
+}
+
+static void write_call(struct tape_call *call)
+{
+	const struct tape_function *function = call->function;
+	struct tape_buf *buf = &call->buf;
+	tape_buf_init(buf, call->line, sizeof(call->line), LINE_LIMIT);
+	tape_arena_init(&call->arena, call->memory, sizeof(call->memory), MEMORY_LIMIT);
+	call->capture.arena = &call->arena;
+	call->capture.secrets = keep_pins ? NULL : &secrets;
+	call->capture.snapshot = true;
+	call->capture.lost = false;
+	call->capture.message_record = message_record;
+	call->capture.context = call->state;
+
+	const struct opening *opening = &openings[function - tape_functions];
+	put_opening(buf, opening);
+	tape_put_decimal(buf, call->id);
+	call->id_at = opening->length;
+	call->id_length = (uint8_t)(buf->length - opening->length);
+	TAPE_PUT(buf, ", \"at\": ");
+	tape_put_seconds(buf, call->began - part_began, 6);
+	put_thread(buf, call->thread);
+	if (TAPE_UNLIKELY(call->synthetic))
+		TAPE_PUT(buf, ", \"synthetic\": true");
+	size_t keep = buf->length;
+	TAPE_PUT(buf, ", \"in\": ");
+	tape_capture_in(&call->capture, function, call->words, call->in);
+	if (!tape_print_values(buf, function, call->in, false))
+		buf->length = keep;
+	if (TAPE_UNLIKELY(buf->failed))
+		make_partial(buf, keep);
+	TAPE_PUT(buf, "}\n");
+	tape_file_write(&file, &call->state->file_lock, buf->data, buf->length);
+}
+
+static void write_return(struct tape_call *call, CK_RV rv, uint64_t returned)
+{
+	struct tape_value out[TAPE_MAX_ARGUMENTS];
+	struct tape_buf *buf = &call->buf;
+	static const char opening[] = "- {\"return\": ";
+	/* The number stands in the buffer still, farther back than here: nothing before it is longer. */
+	memmove(buf->data + sizeof(opening) - 1, buf->data + call->id_at, call->id_length);
+	memcpy(buf->data, opening, sizeof(opening) - 1);
+	buf->length = sizeof(opening) - 1 + call->id_length;
+	size_t keep = buf->length;
+	TAPE_PUT(buf, ", \"out\": ");
+	tape_capture_out(&call->capture, call->function, call->words, call->in, rv, out);
+	if (!tape_print_values(buf, call->function, out, true))
+		buf->length = keep;
+	if (TAPE_UNLIKELY(buf->failed))
+		make_partial(buf, keep);
+	if (TAPE_LIKELY(rv == CKR_OK)) {
+		TAPE_PUT(buf, ", \"rv\": \"CKR_OK\", \"took\": ");
+	} else {
+		TAPE_PUT(buf, ", \"rv\": ");
+		tape_print_constant(buf, TAPE_G_CKR, rv);
+		TAPE_PUT(buf, ", \"took\": ");
+	}
+	tape_put_seconds(buf, returned - call->began, 9);
+	TAPE_PUT(buf, "}\n");
+}
+
+static void open_call(struct tape_call *call)
+{
+	struct tape_thread *thread = tape_thread_find(call->state);
+	call->thread = thread;
+	call->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	call->outer = thread == NULL ? 0 : atomic_load_explicit(&thread->open, memory_order_relaxed);
+	if (TAPE_UNLIKELY(thread == NULL || call->outer != 0))
+		atomic_fetch_add(&call->state->unlisted, 1);
+	if (thread != NULL)
+		atomic_store_explicit(&thread->open, call->id, memory_order_relaxed);
+}
+
+static void close_call(struct tape_call *call)
+{
+	if (call->thread != NULL)
+		atomic_store_explicit(&call->thread->open, call->outer, memory_order_relaxed);
+	if (TAPE_UNLIKELY(call->thread == NULL || call->outer != 0))
+		atomic_fetch_sub(&call->state->unlisted, 1);
+}
+
+tape_any_fn tape_record_enter(struct tape_call *call, unsigned int set, enum tape_function_id id,
+                              const uintptr_t *words)
+{
+	int saved = errno;
+	call->function = &tape_functions[id];
+	call->words = words;
+	call->part = 0;
+	call->finds = false;
+	call->synthetic = false;
+	call->rv = CKR_GENERAL_ERROR;
+	call->state = tape_state_current();
+	if (TAPE_UNLIKELY(call->state == NULL)) {
+		call->state = tape_module_start();
+		if (call->state == NULL)
+			goto out;
+	}
+	tape_any_fn target = atomic_load_explicit(&tape_targets[set][id], memory_order_relaxed);
+	if (TAPE_UNLIKELY(call->function->finds || target == NULL)) {
+		if (!tape_discovery_enter(call, &target)) {
+			call->state = NULL;
+			goto out;
+		}
+		call->synthetic = target == NULL;
+	}
+	if (TAPE_LIKELY(tape_file_is_open(&file))) {
+		call->part = atomic_load_explicit(&call->state->part, memory_order_relaxed);
+		call->began = tape_clock_monotonic();
+		open_call(call);
+		write_call(call);
+	}
+	if (TAPE_UNLIKELY(call->synthetic))
+		call->rv = tape_discovery_answer(call);
+	errno = saved;
+	return target;
+out:
+	errno = saved;
+	return NULL;
+}
+
+CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
+{
+	if (TAPE_UNLIKELY(call->state == NULL))
+		return rv;
+	int saved = errno;
+	if (TAPE_UNLIKELY(call->finds))
+		tape_discovery_leave(call, rv);
+	/* A child that was forked inside the call returns too: the call is not its own. */
+	if (TAPE_LIKELY(call->part != 0 &&
+	                call->part == atomic_load_explicit(&call->state->part, memory_order_relaxed))) {
+		write_return(call, rv, tape_clock_monotonic());
+		close_call(call);
+		const char *why = atomic_load_explicit(&ended, memory_order_relaxed);
+		if (TAPE_UNLIKELY(why != NULL))
+			put_end(&call->buf, call->state, why);
+		tape_file_write(&file, &call->state->file_lock, call->buf.data, call->buf.length);
+		if (rv == CKR_OK && TAPE_UNLIKELY(message_init[call->function - tape_functions] != NO_MESSAGE))
+			note_message(call, message_init[call->function - tape_functions]);
+	}
+	if (call->part != 0) {
+		if (TAPE_UNLIKELY(call->buf.data != call->buf.first))
+			tape_buf_done(&call->buf);
+		if (TAPE_UNLIKELY(call->arena.chunks != NULL))
+			tape_arena_done(&call->arena);
+	}
+	errno = saved;
+	return rv;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "replayer/options.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/config.h"
+#include "core/system.h"
+
+/* An option's value, "" where it is not set. */
+static int get(struct tape_config *config, const char *variable, char *to, size_t size,
+               struct tape_error *error)
+{
+	int result = tape_config_get(config, variable, to, size, error);
+	if (result <= 0)
+		to[0] = 0;
+	return result < 0 ? result : 0;
+}
+
+/* NAME=VALUE, one a line: what the program will present for a secret that the trace only names. */
+static int bind_secrets(struct tape_bindings *bindings, const char *list, struct tape_error *error)
+{
+	while (*list != 0) {
+		size_t line = strcspn(list, "\n");
+		const char *equals = memchr(list, '=', line);
+		size_t name = equals == NULL ? 0 : (size_t)(equals - list);
+		if (name == 0 || tape_bindings_add(bindings, list, name, equals + 1, line - name - 1) < 0)
+			return tape_error_set(error, TAPE_E_INVALID, 0,
+			                      "P11TAPE_REPLAY_SECRET: NAME=VALUE is expected on each line");
+		list += line + (list[line] == '\n');
+	}
+	return 0;
+}
+
+/* Function.argument=rule, one a line. */
+static int read_rules(struct tape_rules *rules, const char *list, struct tape_error *error)
+{
+	while (*list != 0) {
+		size_t line = strcspn(list, "\n");
+		int result = line == 0 ? 0 : tape_rules_add(rules, list, line, error);
+		if (result < 0)
+			return result;
+		list += line + (list[line] == '\n');
+	}
+	return 0;
+}
+
+int options_read(struct options *ret_options, struct tape_bindings *bindings, struct tape_error *error)
+{
+	struct options *o = ret_options;
+	struct tape_config config;
+	char mode[32];
+	char secrets[4096];
+	char match[4096];
+	int result;
+
+	memset(o, 0, sizeof(*o));
+	tape_config_open(&config, (const void *)(uintptr_t)&options_read);
+	if ((result = get(&config, "P11TAPE_REPLAY_REPORT", o->report, sizeof(o->report), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_PROGRESS", o->progress, sizeof(o->progress), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY", o->trace, sizeof(o->trace), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_MODE", mode, sizeof(mode), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_MATCH", match, sizeof(match), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_SECRET", secrets, sizeof(secrets), error)) < 0)
+		goto out;
+	if (o->trace[0] == 0) {
+		result = tape_error_set(error, TAPE_E_INVALID, 0,
+		                        "no trace to serve: set P11TAPE_REPLAY to the path of one");
+		goto out;
+	}
+	if (mode[0] != 0 && strcmp(mode, "strict") != 0) {
+		result = tape_error_set(error, TAPE_E_INVALID, 0,
+		                        "P11TAPE_REPLAY_MODE: '%s' is not a mode; there is: strict", mode);
+		goto out;
+	}
+	if (getrandom(bindings->key, sizeof(bindings->key), 0) != (ssize_t)sizeof(bindings->key)) {
+		result = tape_error_set(error, TAPE_E_SYSTEM, 0, "the system gives no random bytes");
+		goto out;
+	}
+	result = bind_secrets(bindings, secrets, error);
+	if (result >= 0)
+		result = read_rules(&o->rules, match, error);
+out:
+	tape_wipe(secrets, sizeof(secrets));
+	tape_config_close(&config);
+	return result;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the replayer was told: P11TAPE_REPLAY and the P11TAPE_REPLAY_… options, from the environment or
+ * the .conf file beside the module (core/config.h).
+ */
+#ifndef TAPE_REPLAYER_OPTIONS_H
+#define TAPE_REPLAYER_OPTIONS_H
+
+#include "core/compare.h"
+#include "core/error.h"
+#include "core/rules.h"
+
+struct options {
+	char trace[4096];    /* the trace to serve; "" if none was named */
+	char report[4096];   /* "" for none */
+	char progress[4096]; /* "" for none */
+	struct tape_rules rules; /* how inputs are compared; the trace's own are added by who reads it */
+};
+
+/*
+ * Read the options; secrets that they name are bound in `bindings`. `ret_options` is always usable, so
+ * that even a refusal can be reported where the report was asked for.
+ */
+TAPE_MUST_CHECK int options_read(struct options *ret_options, struct tape_bindings *bindings,
+                                 struct tape_error *error);
+
+#endif

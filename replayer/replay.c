@@ -1,0 +1,940 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Strict mode. If no two calls of the trace overlap there is one lane and one order. Otherwise the order
+ * is kept per lane: a session, and one lane for the calls without a session. Within a lane a call may
+ * be served before an earlier one that was still open when it began: only a return that stands before
+ * a call proves an order.
+ */
+#include "replayer/replay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "core/answer.h"
+#include "core/capture.h"
+#include "core/compare.h"
+#include "core/parse.h"
+#include "core/print.h"
+#include "core/system.h"
+#include "core/trace.h"
+#include "replayer/module.h"
+#include "replayer/options.h"
+#include "replayer/plan.h"
+#include "replayer/report.h"
+
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define SINGLE_THREADED __libc_single_threaded
+#else
+#define SINGLE_THREADED 0
+#endif
+
+/* Records (and large payloads) read ahead at a time, and records kept waiting at the most while lanes drift apart. */
+#define AHEAD 128
+#define AHEAD_BYTES ((size_t)256 * 1024)
+#define RECORD_ROOM 1536
+#define MAX_PENDING ((size_t)1 << 13)
+
+/* Calls at the beginning of a lane that can still be told apart from another lane's. */
+#define MAX_HISTORY 4096
+
+#define NOT_YET UINT64_MAX
+#define LATER (UINT64_MAX - 1) /* of a whole call: known to have returned, but not yet behind what */
+
+struct lane;
+
+struct record {
+	struct record *next;      /* in its lane */
+	const struct tape_function *function;
+	struct plan plan;
+	uint64_t call_at, return_at; /* positions in the trace; return_at is NOT_YET or LATER while it is open */
+	uint64_t id, line, until;
+	CK_RV rv;
+	bool partial;             /* an output is not in the recording */
+	struct lane *opens;       /* the lane that its new session begins */
+	struct record *next_open; /* among the calls whose return has not been read */
+	uint64_t digest;          /* of inputs and outputs, for telling lanes apart */
+	struct tape_arena arena;  /* of the values, in and out */
+	struct tape_value in[TAPE_MAX_ARGUMENTS], out[TAPE_MAX_ARGUMENTS];
+	/* Where the arena begins: small calls need no page of their own, which the processor would have to find. */
+	_Alignas(16) char room[RECORD_ROOM];
+};
+
+struct lane {
+	struct lane *next;
+	uint64_t recorded, live;  /* session handles; 0 where there is none yet */
+	uint64_t opener;          /* digest of the call that opened the session; 0 for none */
+	struct record *first, *last;
+	size_t served;
+	uint64_t *history;        /* digests of the first MAX_HISTORY calls served */
+};
+
+struct found {
+	struct found *next;
+	const struct tape_function *function;
+	struct tape_value in[TAPE_MAX_ARGUMENTS], out[TAPE_MAX_ARGUMENTS];
+	CK_RV rv;
+};
+
+/* In pages that a fork wipes: the child finds the lock free. */
+struct shared {
+	struct tape_lock lock;
+};
+
+static struct engine {
+	enum { UNOPENED, OPEN, FAILED } state;
+	struct options options;
+	struct tape_reader *reader;
+	bool lanes;  /* calls overlap: keep the order per lane */
+	bool ended;  /* all of the trace is read */
+	bool all_found; /* the whole trace was searched for discovery */
+	uint64_t position;
+	size_t pending;
+	struct lane main;    /* calls without a session; all calls where nothing overlaps */
+	struct lane *sessions;
+	struct record *open; /* calls whose return has not been read */
+	struct record *retired; /* served; their memory is still to be given back */
+	struct record *unused; /* free records with warm arenas */
+	size_t ahead; /* bytes read since reading began */
+	struct tape_arena item;  /* the one that is being read */
+	struct tape_arena scratch; /* of the live call */
+	struct tape_arena keep;  /* lives as long as the process: discovery */
+	struct found *found, *found_last;
+	struct tape_bindings bindings;
+	const struct record *candidate; /* being compared: tells the live parameter's structure */
+	uint64_t served;
+	pid_t process; /* that opened the trace: the one whose end is the replay's */
+} engine;
+
+static _Atomic(struct shared *) shared;
+
+static TAPE_COLD struct shared *make_shared(void)
+{
+	bool wipes;
+	struct shared *none = NULL;
+	static struct shared fallback;
+	struct shared *pages = tape_pages_get_wiped(4096, &wipes);
+	if (pages == NULL)
+		pages = &fallback;
+	if (!atomic_compare_exchange_strong(&shared, &none, pages)) {
+		if (pages != &fallback)
+			tape_pages_free(pages, 4096);
+		return none;
+	}
+	return pages;
+}
+
+static inline struct shared *get_shared(void)
+{
+	struct shared *pages = atomic_load_explicit(&shared, memory_order_acquire);
+	return TAPE_LIKELY(pages != NULL) ? pages : make_shared();
+}
+
+/* Without other threads an atomic instruction costs more than the rest of a small call. */
+static inline void enter(struct shared *pages)
+{
+	if (SINGLE_THREADED)
+		atomic_store_explicit(&pages->lock.word, 1, memory_order_relaxed);
+	else
+		tape_lock_take(&pages->lock);
+}
+
+static inline void leave(struct shared *pages)
+{
+	if (SINGLE_THREADED)
+		atomic_store_explicit(&pages->lock.word, 0, memory_order_relaxed);
+	else
+		tape_lock_give(&pages->lock);
+}
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+/* Make a record ready for another call. */
+static void free_record(struct record *record)
+{
+	tape_arena_reset(&record->arena);
+	record->next = engine.unused;
+	engine.unused = record;
+}
+
+/* Done with a record while a program waits for its answer: giving back memory is left to the reading. */
+static void retire_record(struct record *record)
+{
+	if (TAPE_UNLIKELY(record->return_at == LATER)) {
+		struct record **link = &engine.open;
+		while (*link != record)
+			link = &(*link)->next_open;
+		*link = record->next_open;
+	}
+	record->next = engine.retired;
+	engine.retired = record;
+}
+
+static struct record *new_record(void)
+{
+	for (struct record *retired; (retired = engine.retired) != NULL;) {
+		engine.retired = retired->next;
+		free_record(retired);
+	}
+	struct record *record = engine.unused;
+	if (record != NULL) {
+		engine.unused = record->next;
+	} else {
+		record = malloc(sizeof(*record));
+		if (record == NULL)
+			return NULL;
+		tape_arena_init(&record->arena, record->room, sizeof(record->room), TAPE_MAX_ITEM);
+	}
+	record->next = NULL;
+	record->next_open = NULL;
+	record->opens = NULL;
+	record->until = 0;
+	record->return_at = NOT_YET;
+	record->digest = 0;
+	record->partial = false;
+	plan_clear(&record->plan);
+	return record;
+}
+
+static void append(struct lane *lane, struct record *record)
+{
+	if (lane->last == NULL)
+		lane->first = record;
+	else
+		lane->last->next = record;
+	lane->last = record;
+	engine.pending++;
+}
+
+static void take_out(struct lane *lane, struct record *before, struct record *record)
+{
+	if (before == NULL)
+		lane->first = record->next;
+	else
+		before->next = record->next;
+	if (lane->last == record)
+		lane->last = before;
+	engine.pending--;
+}
+
+static bool is_partial(const struct tape_value *value)
+{
+	if (value->form == TAPE_V_LOST)
+		return true;
+	if (value->form != TAPE_V_LIST && value->form != TAPE_V_RECORD && value->form != TAPE_V_MECHANISM)
+		return false;
+	for (size_t i = 0; i < value->count; i++)
+		if (is_partial(tape_value_child(value, i)))
+			return true;
+	return false;
+}
+
+/* A digest of what a call was given (its session apart) and of what it got. */
+static uint64_t digest_values(const struct tape_function *function, const struct tape_value *in,
+                              const struct tape_value *out, CK_RV rv)
+{
+	static const uint64_t key[2] = { 1, 2 };
+	struct tape_value inputs[TAPE_MAX_ARGUMENTS];
+	char room[2048];
+	struct tape_buf buf;
+	uint64_t hash[2];
+	memcpy(inputs, in, function->count * sizeof(*in));
+	if (function->lane >= 0)
+		inputs[function->lane].number = 0;
+	tape_buf_init(&buf, room, sizeof(room), TAPE_MAX_BYTES * 4);
+	tape_put(&buf, function->name.text, function->name.length);
+	tape_print_values(&buf, function, inputs, false);
+	if (out != NULL) {
+		tape_print_values(&buf, function, out, true);
+		tape_put_decimal(&buf, rv);
+	}
+	tape_siphash(key, buf.data, buf.length, hash);
+	tape_buf_done(&buf);
+	return hash[0] | 1;
+}
+
+/* ---- lanes ----------------------------------------------------------------------------------- */
+
+static struct lane *new_lane(uint64_t recorded)
+{
+	struct lane *lane = calloc(1, sizeof(*lane));
+	if (lane == NULL)
+		return NULL;
+	lane->recorded = recorded;
+	lane->next = engine.sessions;
+	engine.sessions = lane;
+	return lane;
+}
+
+static struct lane *recorded_lane(uint64_t handle)
+{
+	/* The newest one: handles are used again. */
+	for (struct lane *lane = engine.sessions; lane != NULL; lane = lane->next)
+		if (lane->recorded == handle)
+			return lane;
+	return new_lane(handle);
+}
+
+static struct lane *live_lane(uint64_t handle)
+{
+	for (struct lane *lane = engine.sessions; lane != NULL; lane = lane->next)
+		if (lane->live == handle)
+			return lane;
+	/* A session that nobody was seen to open: inherited by a fork, or not a session at all. */
+	struct lane *lane = recorded_lane(handle);
+	if (lane != NULL && lane->opener == 0)
+		lane->live = handle;
+	return lane;
+}
+
+/* The handle of the session that a call returned, or 0. */
+static uint64_t opened_session(const struct record *record)
+{
+	for (size_t i = 0; record->rv == CKR_OK && i < record->function->count; i++)
+		if (record->function->arguments[i].kind == TAPE_K_OUT_SESSION &&
+		    record->out[i].form == TAPE_V_NUMBER)
+			return record->out[i].number;
+	return 0;
+}
+
+static void remember(struct lane *lane, uint64_t digest)
+{
+	if (lane->served < MAX_HISTORY) {
+		if (lane->history == NULL)
+			lane->history = malloc(MAX_HISTORY * sizeof(*lane->history));
+		if (lane->history != NULL)
+			lane->history[lane->served] = digest;
+	}
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static bool refuse(const struct tape_error *error);
+
+static void settle_discovery(struct record *record);
+
+/* The call's return has been read: make its outputs ready. */
+static int settle(struct record *record, const struct tape_item *item, struct tape_error *error)
+{
+	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names, error };
+	int result = tape_parse_out(&parse, record->function, item->out, item->line, record->in, record->out);
+	if (result < 0)
+		return result;
+	record->rv = item->rv;
+	record->return_at = engine.position;
+	engine.ahead += record->arena.used;
+	for (size_t i = 0; i < record->function->count; i++)
+		record->partial |= is_partial(&record->out[i]);
+	if (engine.lanes) {
+		uint64_t session = opened_session(record);
+		record->digest = digest_values(record->function, record->in, record->out, record->rv);
+		if (session != 0 && (record->opens = new_lane(session)) != NULL)
+			record->opens->opener = digest_values(record->function, record->in, NULL, CKR_OK);
+	}
+	if (!record->function->finds && !engine.options.rules.any[record->function - tape_functions])
+		plan_make(&record->plan, &record->arena, record->function, record->in, record->out);
+	return 0;
+}
+
+/* Whole calls whose return stands behind the first half of `id` have returned there. */
+static void close_until(uint64_t id)
+{
+	struct record **link = &engine.open;
+	while (*link != NULL) {
+		struct record *record = *link;
+		if (record->until == id) {
+			record->return_at = engine.position;
+			*link = record->next_open;
+		} else {
+			link = &record->next_open;
+		}
+	}
+}
+
+static int take_call(const struct tape_item *item, struct tape_error *error)
+{
+	if (item->function == TAPE_FN_COUNT)
+		return tape_error_set(error, TAPE_E_INVALID, item->line, "'%.60s' is not a function of PKCS#11 3.2",
+		                      item->name);
+	struct record *record = new_record();
+	if (record == NULL)
+		return tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
+	record->function = &tape_functions[item->function];
+	record->id = item->id;
+	record->line = item->line;
+	record->call_at = engine.position++;
+	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names, error };
+	int result = tape_parse_in(&parse, record->function, item->in, item->line, record->in);
+	if (result < 0)
+		goto refuse;
+	struct lane *lane = &engine.main;
+	if (engine.lanes && record->function->lane >= 0)
+		lane = recorded_lane(record->in[record->function->lane].number);
+	if (lane == NULL) {
+		result = tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
+		goto refuse;
+	}
+	if (!record->function->finds)
+		append(lane, record);
+	close_until(item->id);
+	if (!item->whole) {
+		record->next_open = engine.open;
+		engine.open = record;
+		return 0;
+	}
+	result = settle(record, item, error);
+	if (result < 0)
+		return result;
+	engine.position++;
+	if (record->function->finds) {
+		settle_discovery(record);
+	} else if (item->until != 0) {
+		record->return_at = LATER;
+		record->until = item->until;
+		record->next_open = engine.open;
+		engine.open = record;
+	}
+	return 0;
+refuse:
+	free_record(record);
+	return result;
+}
+
+static int take_return(const struct tape_item *item, struct tape_error *error)
+{
+	struct record **link = &engine.open;
+	while (*link != NULL && ((*link)->id != item->id || (*link)->until != 0))
+		link = &(*link)->next_open;
+	struct record *record = *link;
+	if (record == NULL)
+		return tape_error_set(error, TAPE_E_INVALID, item->line, "the return of a call that is not open");
+	*link = record->next_open;
+	int result = settle(record, item, error);
+	engine.position++;
+	if (result == 0 && record->function->finds)
+		settle_discovery(record);
+	return result;
+}
+
+/* Read one item. Returns 1, 0 at the end, or an error. */
+static int read_one(struct tape_error *error)
+{
+	struct tape_item item;
+	tape_arena_reset(&engine.item);
+	int result = tape_reader_next(engine.reader, &engine.item, &item, error);
+	if (result <= 0)
+		return result;
+	if (item.kind == TAPE_ITEM_CALL)
+		result = take_call(&item, error);
+	else if (item.kind == TAPE_ITEM_RETURN)
+		result = take_return(&item, error);
+	else
+		result = 0;
+	return result < 0 ? result : 1;
+}
+
+/* Read on, a batch at a time so that the clock is not asked for every call. */
+static bool read_ahead(const struct lane *lane, const struct record *wanted)
+{
+	struct tape_error error = { 0 };
+	if (engine.ended)
+		return false;
+	uint64_t begin = tape_clock_monotonic();
+	size_t target = engine.pending + AHEAD;
+	int result = 1;
+	engine.ahead = 0;
+	while (result > 0 && engine.pending < MAX_PENDING &&
+	       ((engine.pending < target && engine.ahead < AHEAD_BYTES) || (lane != NULL && lane->first == NULL) ||
+	        (wanted != NULL && wanted->return_at == NOT_YET)))
+		result = read_one(&error);
+	atomic_fetch_add(&report_counters->reading, tape_clock_monotonic() - begin);
+	if (result < 0)
+		refuse(&error);
+	engine.ended = result <= 0;
+	return result > 0;
+}
+
+/* ---- discovery ------------------------------------------------------------------------------- */
+
+static bool same_found(const struct found *found, const struct record *record)
+{
+	struct tape_compare compare = { 0 };
+	return found->function == record->function && found->rv == record->rv &&
+	       tape_compare_in(&compare, record->function, found->in, record->in) < 0 &&
+	       tape_compare_out(record->function, found->out, record->out) < 0;
+}
+
+/* Keep what discovery showed, once: programs ask for the same list again and again. */
+static void settle_discovery(struct record *record)
+{
+	struct found *found = engine.found;
+	while (found != NULL && !same_found(found, record))
+		found = found->next;
+	if (found == NULL && (found = tape_arena_get(&engine.keep, sizeof(*found))) != NULL) {
+		found->next = NULL;
+		found->function = record->function;
+		found->rv = record->rv;
+		memcpy(found->in, record->in, sizeof(found->in));
+		memcpy(found->out, record->out, sizeof(found->out));
+		if (engine.found_last == NULL)
+			engine.found = found;
+		else
+			engine.found_last->next = found;
+		engine.found_last = found;
+		/* Its values live in the record's arena: that stays, and the record with it. */
+		return;
+	}
+	free_record(record);
+}
+
+/* Search the rest of the trace for discovery, beside the reading for calls. */
+static void find_all(void)
+{
+	struct tape_error error = { 0 };
+	struct tape_reader *reader;
+	if (engine.all_found || engine.ended)
+		return;
+	engine.all_found = true;
+	if (tape_reader_open(&reader, engine.options.trace, &error) < 0)
+		return;
+	struct tape_reader *reading = engine.reader;
+	struct record *open = engine.open;
+	struct tape_item item;
+	engine.reader = reader;
+	engine.open = NULL;
+	uint64_t position = engine.position;
+	for (int result = 1; result > 0;) {
+		tape_arena_reset(&engine.item);
+		result = tape_reader_next(reader, &engine.item, &item, &error);
+		if (result <= 0)
+			break;
+		if (item.kind == TAPE_ITEM_CALL && item.function != TAPE_FN_COUNT &&
+		    tape_functions[item.function].finds)
+			result = take_call(&item, &error) < 0 ? -1 : 1;
+		else if (item.kind == TAPE_ITEM_RETURN && engine.open != NULL && engine.open->id == item.id)
+			result = take_return(&item, &error) < 0 ? -1 : 1;
+	}
+	engine.reader = reading;
+	engine.open = open;
+	engine.position = position;
+	tape_reader_close(reader);
+}
+
+static bool find(enum tape_function_id id, const uintptr_t *words, const struct tape_value **ret_out,
+                 CK_RV *ret_rv)
+{
+	const struct tape_function *function = &tape_functions[id];
+	struct tape_value live[TAPE_MAX_ARGUMENTS];
+	struct tape_capture capture = { .arena = &engine.scratch };
+	struct tape_compare compare = { 0 };
+	tape_arena_reset(&engine.scratch);
+	tape_capture_in(&capture, function, words, live);
+	for (const struct found *f = engine.found; f != NULL; f = f->next)
+		if (f->function == function && tape_compare_in(&compare, function, f->in, live) < 0) {
+			*ret_out = f->out;
+			*ret_rv = f->rv;
+			return true;
+		}
+	return false;
+}
+
+bool replay_find(enum tape_function_id id, const uintptr_t *words, const struct tape_value **ret_out,
+                 CK_RV *ret_rv)
+{
+	struct shared *pages = get_shared();
+	enter(pages);
+	bool known = find(id, words, ret_out, ret_rv);
+	if (!known && !engine.all_found) {
+		find_all();
+		known = find(id, words, ret_out, ret_rv);
+	}
+	leave(pages);
+	return known;
+}
+
+const struct tape_value *replay_list(size_t index)
+{
+	for (const struct found *f = engine.found; f != NULL; f = f->next) {
+		if (f->rv != CKR_OK)
+			continue;
+		for (size_t i = 0; i < f->function->count; i++) {
+			const struct tape_value *value = &f->out[i];
+			if (value->form == TAPE_V_RECORD && index-- == 0)
+				return value;
+			for (size_t j = 0; value->form == TAPE_V_LIST && j < value->count; j++)
+				if (index-- == 0)
+					return tape_value_child(value, j);
+		}
+	}
+	return NULL;
+}
+
+void replay_count_found(void)
+{
+	atomic_fetch_add(&report_counters->found, 1);
+}
+
+/* ---- divergences ----------------------------------------------------------------------------- */
+
+static enum tape_record_id parameter_of_candidate(void *context, CK_SESSION_HANDLE session, bool seal)
+{
+	(void)context;
+	(void)session;
+	(void)seal;
+	const struct record *record = engine.candidate;
+	for (size_t i = 0; record != NULL && i < record->function->count; i++)
+		if (tape_shapes[record->function->arguments[i].kind].codec == TAPE_C_PARAMETER &&
+		    record->in[i].form == TAPE_V_RECORD)
+			return (enum tape_record_id)record->in[i].record;
+	return TAPE_R_NONE;
+}
+
+static void capture_live(const struct tape_function *function, const uintptr_t *words,
+                         struct tape_value *live, struct tape_secrets *secrets)
+{
+	struct tape_capture capture = { .arena = &engine.scratch,
+		                        .secrets = secrets,
+		                        .message_record = parameter_of_candidate };
+	tape_arena_reset(&engine.scratch);
+	tape_capture_in(&capture, function, words, live);
+}
+
+static CK_RV diverge(const struct tape_function *function, const uintptr_t *words, enum report_kind kind,
+                     const struct record *expected, int argument, const char *why)
+{
+	static struct tape_secrets secrets; /* large; used under the lock */
+	static struct tape_lock lock;
+	struct tape_value live[TAPE_MAX_ARGUMENTS];
+	/* What was presented for a secret is nobody's business: show a name. */
+	if (tape_secrets_init(&secrets, &lock) < 0)
+		secrets.count = TAPE_MAX_SECRETS;
+	secrets.prefix = "presented";
+	engine.candidate = expected;
+	capture_live(function, words, live, &secrets);
+	struct report report = {
+		.kind = kind,
+		.argument = argument,
+		.id = expected == NULL ? 0 : expected->id,
+		.line = expected == NULL ? 0 : expected->line,
+		.actual = { (enum tape_function_id)(function - tape_functions), live },
+		.why = why,
+	};
+	if (expected != NULL) {
+		report.expected.function = (enum tape_function_id)(expected->function - tape_functions);
+		report.expected.in = expected->in;
+	}
+	report_divergence(&report);
+	tape_secrets_done(&secrets);
+	return CKR_GENERAL_ERROR;
+}
+
+void replay_refuse(enum tape_function_id id, const uintptr_t *words, const char *why)
+{
+	struct shared *pages = get_shared();
+	enter(pages);
+	diverge(&tape_functions[id], words, REPORT_DISCOVERY, NULL, -1, why);
+	leave(pages);
+}
+
+/* ---- serving --------------------------------------------------------------------------------- */
+
+/*
+ * Compare a call with a recorded one. Returns -1 for equal, else the first argument that differs. The
+ * live inputs are left in `live` for the answer unless the plan decided alone.
+ */
+static int compare_with(const struct record *record, const uintptr_t *words, struct tape_value *live,
+                        bool bind)
+{
+	const struct tape_function *function = record->function;
+	struct tape_compare compare = { &engine.bindings, &engine.options.rules, bind };
+	engine.candidate = record;
+	capture_live(function, words, live, NULL);
+	/* Lanes are bound by content: the number of the session is not part of it. */
+	if (engine.lanes && function->lane >= 0)
+		live[function->lane].number = record->in[function->lane].number;
+	return tape_compare_in(&compare, function, record->in, live);
+}
+
+/* The call that may be served now: the lane's first, or one that began before every earlier one returned. */
+static struct record *match(struct lane *lane, const struct tape_function *function,
+                            const uintptr_t *words, struct tape_value *live, struct record **ret_before,
+                            int *ret_argument)
+{
+	uint64_t limit = NOT_YET;
+	struct record *before = NULL;
+	*ret_argument = -1;
+	for (struct record *r = lane->first; r != NULL && r->call_at < limit; before = r, r = r->next) {
+		if (r->function == function) {
+			int argument = compare_with(r, words, live, true);
+			if (argument < 0) {
+				*ret_before = before;
+				return r;
+			}
+			if (r == lane->first)
+				*ret_argument = argument;
+		}
+		if (r->return_at < limit)
+			limit = r->return_at;
+		if (r->next == NULL && engine.lanes && engine.position <= limit)
+			read_ahead(lane, NULL);
+	}
+	return NULL;
+}
+
+/* The digest of a lane's call number `index`, counted from its beginning; 0 where it is not known. */
+static uint64_t digest_at(const struct lane *lane, size_t index)
+{
+	if (index < lane->served)
+		return lane->history == NULL || index >= MAX_HISTORY ? 0 : lane->history[index];
+	const struct record *record = lane->first;
+	for (size_t i = lane->served; record != NULL && i < index; i++)
+		record = record->next;
+	return record == NULL ? 0 : record->digest;
+}
+
+/*
+ * Bind by content: another recorded lane that began with the very calls that this one was served, and
+ * goes on with the call that came, takes its place. What both still have to serve is exchanged.
+ */
+static bool exchange(struct lane *lane, const struct tape_function *function, const uintptr_t *words,
+                     struct tape_value *live)
+{
+	for (struct lane *other = engine.sessions; other != NULL; other = other->next) {
+		if (other == lane || other->opener != lane->opener || lane->opener == 0 ||
+		    other->served > lane->served || lane->served > MAX_HISTORY)
+			continue;
+		size_t same = 0;
+		while (same < lane->served && digest_at(other, same) != 0 &&
+		       digest_at(other, same) == digest_at(lane, same))
+			same++;
+		if (same < lane->served)
+			continue;
+		struct record *before = NULL;
+		struct record *next = other->first;
+		for (size_t i = other->served; next != NULL && i < lane->served; i++) {
+			before = next;
+			next = next->next;
+		}
+		if (next == NULL || next->function != function || compare_with(next, words, live, false) >= 0)
+			continue;
+		struct record *rest = lane->first;
+		struct record *rest_last = lane->last;
+		lane->first = next;
+		lane->last = other->last;
+		if (before == NULL)
+			other->first = rest;
+		else
+			before->next = rest;
+		other->last = rest != NULL ? rest_last : before;
+		uint64_t recorded = lane->recorded;
+		lane->recorded = other->recorded;
+		other->recorded = recorded;
+		return true;
+	}
+	return false;
+}
+
+static bool rebind(struct lane *lane, const struct tape_function *function, const uintptr_t *words,
+                   struct tape_value *live)
+{
+	/* The session that fits may begin further on in the trace. */
+	do {
+		if (exchange(lane, function, words, live))
+			return true;
+	} while (engine.pending < MAX_PENDING && read_ahead(NULL, NULL));
+	return exchange(lane, function, words, live);
+}
+
+static inline void consume(struct lane *lane, struct record *before, struct record *record)
+{
+	take_out(lane, before, record);
+	lane->served++;
+	engine.served++;
+	/* One writer at a time: plain stores are enough, and an atomic addition is not free. */
+	atomic_store_explicit(&report_counters->served, engine.served, memory_order_relaxed);
+	atomic_store_explicit(&report_counters->last_line, record->line, memory_order_relaxed);
+	retire_record(record);
+}
+
+static CK_RV finish(struct lane *lane, struct record *before, struct record *record,
+                    const uintptr_t *words, const struct tape_value *live)
+{
+	if (record->return_at == NOT_YET && !engine.ended)
+		read_ahead(NULL, record);
+	if (record->return_at == NOT_YET)
+		return diverge(record->function, words, REPORT_NO_RETURN, record, -1,
+		               "the recorded call did not return");
+	CK_RV rv = record->rv;
+	if (TAPE_UNLIKELY(record->partial)) {
+		rv = diverge(record->function, words, REPORT_PARTIAL, record, -1,
+		             "an output is not in the recording");
+	} else {
+		size_t filled = tape_answer(record->function, words, live, record->out);
+		if (filled != 0)
+			atomic_fetch_add(&report_counters->filled, filled);
+	}
+	if (record->opens != NULL)
+		record->opens->live = opened_session(record);
+	if (engine.lanes)
+		remember(lane, record->digest);
+	consume(lane, before, record);
+	return rv;
+}
+
+static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
+{
+	struct lane *lane = &engine.main;
+	if (engine.lanes && function->lane >= 0)
+		lane = live_lane(words[function->arguments[function->lane].word]);
+	if (TAPE_UNLIKELY(lane == NULL))
+		return CKR_HOST_MEMORY;
+	if (lane->first == NULL)
+		read_ahead(lane, NULL);
+	struct tape_value live[TAPE_MAX_ARGUMENTS];
+	struct record *before = NULL;
+	int argument;
+	struct record *record = match(lane, function, words, live, &before, &argument);
+	if (record == NULL && engine.lanes && lane != &engine.main && rebind(lane, function, words, live)) {
+		record = lane->first;
+		before = NULL;
+		compare_with(record, words, live, true);
+	}
+	if (record != NULL)
+		return finish(lane, before, record, words, live);
+	struct record *first = lane->first;
+	if (first == NULL)
+		return diverge(function, words, REPORT_PAST_END, NULL, -1,
+		               engine.lanes && lane != &engine.main ? "in this session" : NULL);
+	return diverge(function, words, argument >= 0 ? REPORT_ARGUMENT : REPORT_FUNCTION, first, argument, NULL);
+}
+
+/* The next call in a trace without overlaps, if it has a plan and that says that this is it. */
+static inline bool serve_planned(const struct tape_function *function, const uintptr_t *words, CK_RV *ret_rv)
+{
+	struct record *first = engine.main.first;
+	if (first == NULL || first->function != function || engine.lanes || first->partial ||
+	    !plan_equals(&first->plan, words))
+		return false;
+	/* The program does something else before it calls again: let the next record come nearer. */
+	TAPE_PREFETCH(first->next);
+	plan_answer(&first->plan, words);
+	*ret_rv = first->rv;
+	consume(&engine.main, NULL, first);
+	return true;
+}
+
+/* Everything but the next call in its simplest form; apart, so that that one has a small frame. */
+static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *words)
+{
+	if (tape_functions[id].finds)
+		return module_find(id, words);
+	if (!replay_ready())
+		return CKR_GENERAL_ERROR;
+	struct shared *pages = get_shared();
+	int saved = errno;
+	enter(pages);
+	CK_RV rv = serve(&tape_functions[id], words);
+	leave(pages);
+	errno = saved;
+	return rv;
+}
+
+CK_RV replay_call(enum tape_function_id id, const uintptr_t *words)
+{
+	struct shared *pages = get_shared();
+	CK_RV rv;
+	enter(pages);
+	bool planned = serve_planned(&tape_functions[id], words, &rv);
+	leave(pages);
+	return TAPE_LIKELY(planned) ? rv : serve_slowly(id, words);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static bool refuse(const struct tape_error *error)
+{
+	char sentence[sizeof(error->sentence) + sizeof(engine.options.trace) + 32];
+	if (error->line == 0)
+		snprintf(sentence, sizeof(sentence), "%s: %s", engine.options.trace, error->sentence);
+	else
+		snprintf(sentence, sizeof(sentence), "%s:%zu: %s", engine.options.trace, error->line,
+		         error->sentence);
+	report_failure(engine.options.trace[0] == 0 ? error->sentence : sentence);
+	return false;
+}
+
+static bool open_trace(void)
+{
+	struct tape_error error = { 0 };
+	const char *path = engine.options.trace;
+	int result = options_read(&engine.options, &engine.bindings, &error);
+	report_open(path, engine.options.report, engine.options.progress);
+	if (result >= 0)
+		result = tape_reader_open(&engine.reader, path, &error);
+	if (result >= 0)
+		result = tape_rules_read(&engine.options.rules, tape_reader_header(engine.reader)->node, &error);
+	if (result >= 0)
+		result = tape_trace_overlaps(engine.reader, &error);
+	if (result < 0)
+		return refuse(&error);
+	engine.lanes = result != 0;
+	engine.process = getpid();
+	tape_arena_init(&engine.item, NULL, 0, TAPE_MAX_ITEM);
+	tape_arena_init(&engine.scratch, NULL, 0, TAPE_MAX_ITEM);
+	tape_arena_init(&engine.keep, NULL, 0, TAPE_MAX_ITEM);
+	atomic_fetch_add(&report_counters->loads, 1);
+	report_counters->magic = TAPE_PROGRESS_MAGIC;
+	/* Discovery stands at the beginning of a trace; the rest is searched only where it is asked for. */
+	read_ahead(&engine.main, NULL);
+	return true;
+}
+
+bool replay_ready(void)
+{
+	struct shared *pages = get_shared();
+	enter(pages);
+	if (engine.state == UNOPENED)
+		engine.state = open_trace() ? OPEN : FAILED;
+	bool ready = engine.state == OPEN;
+	leave(pages);
+	return ready;
+}
+
+/* How many calls are left, reading the rest of the trace to know. */
+static uint64_t count_unused(uint64_t *ret_line)
+{
+	uint64_t count = 0;
+	*ret_line = 0;
+	for (;;) {
+		for (struct lane *lane = &engine.main; lane != NULL;
+		     lane = lane == &engine.main ? engine.sessions : lane->next)
+			while (lane->first != NULL) {
+				struct record *record = lane->first;
+				if (record->return_at == NOT_YET && !engine.ended)
+					break;
+				if (*ret_line == 0 || record->line < *ret_line)
+					*ret_line = record->line;
+				count++;
+				take_out(lane, NULL, record);
+				retire_record(record);
+			}
+		if (engine.ended)
+			return count;
+		read_ahead(NULL, NULL);
+	}
+}
+
+/* The module stays in memory (NODELETE), so this runs when the process exits. */
+__attribute__((destructor)) static void at_exit(void)
+{
+	uint64_t line;
+	if (engine.state != OPEN || engine.process != getpid())
+		return;
+	struct shared *pages = get_shared();
+	enter(pages);
+	uint64_t unused = count_unused(&line);
+	report_summary(engine.served, unused, line);
+	leave(pages);
+}

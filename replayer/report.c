@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "replayer/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/print.h"
+#include "core/system.h"
+
+/* How much of one call is shown on stderr; the report has all of it. */
+#define SHOWN ((size_t)600)
+#define MAX_REPORT ((size_t)64 * 1024 * 1024)
+
+static const char *trace_path = "";
+static int report_fd = -1;
+static struct tape_progress private_page;
+struct tape_progress *report_counters = &private_page;
+
+static void write_all(int fd, const char *text, size_t length)
+{
+	int saved = errno;
+	while (length != 0) {
+		ssize_t done = write(fd, text, length);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			break;
+		text += done;
+		length -= (size_t)done;
+	}
+	errno = saved;
+}
+
+void report_open(const char *trace, const char *report, const char *page)
+{
+	trace_path = trace;
+	if (report[0] != 0)
+		report_fd = open(report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (report_fd >= 0 && report_fd < 64) {
+		/* Out of the way of programs that count on low numbers. */
+		int high = fcntl(report_fd, F_DUPFD_CLOEXEC, 64);
+		if (high >= 0) {
+			close(report_fd);
+			report_fd = high;
+		}
+	}
+	int fd = page[0] == 0 ? -1 : open(page, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct stat status;
+	if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size >= TAPE_PROGRESS_SIZE) {
+		void *memory = mmap(NULL, TAPE_PROGRESS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (memory != MAP_FAILED)
+			report_counters = memory;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+void report_close(void)
+{
+	if (report_fd >= 0)
+		close(report_fd);
+	report_fd = -1;
+}
+
+static const char *const kinds[] = {
+	[REPORT_ARGUMENT] = "argument",   [REPORT_FUNCTION] = "function", [REPORT_PAST_END] = "past-end",
+	[REPORT_NO_RETURN] = "no-return", [REPORT_PARTIAL] = "partial",   [REPORT_DISCOVERY] = "discovery",
+};
+
+static void put_call(struct tape_buf *buf, const struct report_side *side)
+{
+	const struct tape_function *function = &tape_functions[side->function];
+	tape_put(buf, function->name.text, function->name.length);
+	tape_put_char(buf, ' ');
+	if (!tape_print_values(buf, function, side->in, false))
+		TAPE_PUT(buf, "{}");
+}
+
+/* One line of the human text, cut where it is long; never in the middle of a character. */
+static void put_side(struct tape_buf *buf, const char *label, const struct report_side *side)
+{
+	tape_put_text(buf, label);
+	if (side->in == NULL) {
+		TAPE_PUT(buf, "nothing\n");
+		return;
+	}
+	size_t begin = buf->length;
+	put_call(buf, side);
+	if (!buf->failed && buf->length - begin > SHOWN) {
+		buf->length = begin + SHOWN;
+		while (((unsigned char)buf->data[buf->length] & 0xc0) == 0x80)
+			buf->length--;
+		TAPE_PUT(buf, " …");
+	}
+	tape_put_char(buf, '\n');
+}
+
+static void put_text(struct tape_buf *buf, const struct report *report, uint64_t number)
+{
+	TAPE_PUT(buf, "p11tape-replayer: divergence ");
+	tape_put_decimal(buf, number);
+	TAPE_PUT(buf, ": ");
+	const char *called = tape_functions[report->actual.function].name.text;
+	switch (report->kind) {
+	case REPORT_ARGUMENT:
+		tape_put_text(buf, called);
+		TAPE_PUT(buf, " was recorded with another ");
+		tape_put_text(buf, tape_functions[report->actual.function]
+		                           .arguments[report->argument < 0 ? 0 : report->argument]
+		                           .key.text);
+		break;
+	case REPORT_FUNCTION:
+		tape_put_text(buf, called);
+		TAPE_PUT(buf, " was called where the recording has ");
+		tape_put_text(buf, tape_functions[report->expected.function].name.text);
+		break;
+	case REPORT_PAST_END:
+		tape_put_text(buf, called);
+		TAPE_PUT(buf, " was called, but the recording has no further call");
+		if (report->why != NULL) {
+			tape_put_char(buf, ' ');
+			tape_put_text(buf, report->why);
+		}
+		break;
+	default:
+		tape_put_text(buf, called);
+		TAPE_PUT(buf, ": ");
+		tape_put_text(buf, report->why == NULL ? "it cannot be answered" : report->why);
+		break;
+	}
+	if (report->line != 0) {
+		TAPE_PUT(buf, " (");
+		tape_put_text(buf, trace_path);
+		tape_put_char(buf, ':');
+		tape_put_decimal(buf, report->line);
+		TAPE_PUT(buf, ", id ");
+		tape_put_decimal(buf, report->id);
+		tape_put_char(buf, ')');
+	}
+	tape_put_char(buf, '\n');
+	if (report->kind == REPORT_PAST_END) {
+		put_side(buf, "  called:   ", &report->actual);
+	} else if (report->kind == REPORT_ARGUMENT || report->kind == REPORT_FUNCTION) {
+		put_side(buf, "  recorded: ", &report->expected);
+		put_side(buf, "  called:   ", &report->actual);
+	}
+}
+
+static void put_member(struct tape_buf *buf, const char *name, const struct report_side *side)
+{
+	if (side->in == NULL)
+		return;
+	TAPE_PUT(buf, ", ");
+	tape_put_quoted(buf, name, strlen(name));
+	TAPE_PUT(buf, ": {\"call\": ");
+	const struct tape_function *function = &tape_functions[side->function];
+	tape_put_quoted(buf, function->name.text, function->name.length);
+	TAPE_PUT(buf, ", \"in\": ");
+	if (!tape_print_values(buf, function, side->in, false))
+		TAPE_PUT(buf, "{}");
+	tape_put_char(buf, '}');
+}
+
+/* A JSON string may hold newlines only escaped. */
+static void put_json_text(struct tape_buf *buf, const char *text, size_t length)
+{
+	tape_put_char(buf, '"');
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] == '\n') {
+			TAPE_PUT(buf, "\\n");
+			continue;
+		}
+		if (text[i] == '"' || text[i] == '\\')
+			tape_put_char(buf, '\\');
+		tape_put_char(buf, text[i]);
+	}
+	tape_put_char(buf, '"');
+}
+
+void report_divergence(const struct report *report)
+{
+	char text_room[4096];
+	char line_room[4096];
+	struct tape_buf text;
+	struct tape_buf line;
+	uint64_t number = atomic_fetch_add(&report_counters->diverged, 1) + 1;
+
+	tape_buf_init(&text, text_room, sizeof(text_room), MAX_REPORT);
+	put_text(&text, report, number);
+	write_all(STDERR_FILENO, text.data, text.length);
+	if (report_fd >= 0) {
+		tape_buf_init(&line, line_room, sizeof(line_room), MAX_REPORT);
+		TAPE_PUT(&line, "{\"divergence\": ");
+		tape_put_decimal(&line, number);
+		TAPE_PUT(&line, ", \"kind\": ");
+		tape_put_quoted(&line, kinds[report->kind], strlen(kinds[report->kind]));
+		if (report->argument >= 0) {
+			const struct tape_name *key =
+				&tape_functions[report->actual.function].arguments[report->argument].key;
+			TAPE_PUT(&line, ", \"argument\": ");
+			tape_put_quoted(&line, key->text, key->length);
+		}
+		if (report->line != 0) {
+			TAPE_PUT(&line, ", \"file\": ");
+			tape_put_quoted_lossy(&line, trace_path, strlen(trace_path));
+			TAPE_PUT(&line, ", \"line\": ");
+			tape_put_decimal(&line, report->line);
+			TAPE_PUT(&line, ", \"id\": ");
+			tape_put_decimal(&line, report->id);
+		}
+		put_member(&line, "expected", &report->expected);
+		put_member(&line, "actual", &report->actual);
+		TAPE_PUT(&line, ", \"text\": ");
+		put_json_text(&line, text.data, text.length);
+		TAPE_PUT(&line, "}\n");
+		if (!line.failed)
+			write_all(report_fd, line.data, line.length);
+		tape_buf_done(&line);
+	}
+	tape_buf_done(&text);
+}
+
+static void report_sentence(const char *key, const char *sentence)
+{
+	char room[1024];
+	struct tape_buf buf;
+	tape_buf_init(&buf, room, sizeof(room), sizeof(room));
+	TAPE_PUT(&buf, "{");
+	tape_put_quoted(&buf, key, strlen(key));
+	TAPE_PUT(&buf, ": ");
+	tape_put_quoted_lossy(&buf, sentence, strlen(sentence));
+	TAPE_PUT(&buf, "}\n");
+	if (report_fd >= 0 && !buf.failed)
+		write_all(report_fd, buf.data, buf.length);
+}
+
+void report_failure(const char *sentence)
+{
+	static const char prefix[] = "p11tape-replayer: ";
+	char room[1024];
+	struct tape_buf buf;
+	tape_buf_init(&buf, room, sizeof(room), sizeof(room));
+	tape_put(&buf, prefix, sizeof(prefix) - 1);
+	tape_put_text(&buf, sentence);
+	tape_put_char(&buf, '\n');
+	write_all(STDERR_FILENO, buf.data, buf.length);
+	atomic_store(&report_counters->failed, 1);
+	report_sentence("failure", sentence);
+}
+
+void report_summary(uint64_t served, uint64_t unused, uint64_t line)
+{
+	char room[256];
+	struct tape_buf buf;
+	if (report_fd < 0)
+		return;
+	tape_buf_init(&buf, room, sizeof(room), sizeof(room));
+	TAPE_PUT(&buf, "{\"summary\": {\"served\": ");
+	tape_put_decimal(&buf, served);
+	TAPE_PUT(&buf, ", \"unused\": ");
+	tape_put_decimal(&buf, unused);
+	if (line != 0) {
+		TAPE_PUT(&buf, ", \"first-unused-line\": ");
+		tape_put_decimal(&buf, line);
+	}
+	TAPE_PUT(&buf, ", \"divergences\": ");
+	tape_put_decimal(&buf, atomic_load(&report_counters->diverged));
+	TAPE_PUT(&buf, "}}\n");
+	write_all(report_fd, buf.data, buf.length);
+}

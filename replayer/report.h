@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where divergences go: one JSON object a line in the report file when they happen, a few lines on
+ * stderr, and counters in the progress page. Never stdout, never the host's exit status.
+ */
+#ifndef TAPE_REPLAYER_REPORT_H
+#define TAPE_REPLAYER_REPORT_H
+
+#include "core/api/api.h"
+#include "core/buf.h"
+#include "core/value.h"
+#include "replayer/progress.h"
+
+/* What went wrong, as the report's "kind". */
+enum report_kind {
+	REPORT_ARGUMENT,   /* the expected function with another argument */
+	REPORT_FUNCTION,   /* another function than the expected one */
+	REPORT_PAST_END,   /* the trace has no further call here */
+	REPORT_NO_RETURN,  /* the recorded call did not return */
+	REPORT_PARTIAL,    /* the recording lacks an output */
+	REPORT_DISCOVERY,  /* a list or interface that cannot be given */
+};
+
+struct report_side {
+	enum tape_function_id function;
+	const struct tape_value *in; /* NULL: no call on this side */
+};
+
+struct report {
+	enum report_kind kind;
+	int argument;      /* index of the first argument that differs, or -1 */
+	uint64_t id, line; /* of the recorded call; line 0 for none */
+	struct report_side expected, actual;
+	const char *why;   /* a sentence for kinds without two sides; or NULL */
+};
+
+/* Open the report file (may be "") and the progress page (may be ""). `trace` names the trace in texts. */
+void report_open(const char *trace, const char *report, const char *progress);
+void report_close(void);
+
+/* The counters; a private page where none is shared. Never NULL. */
+extern struct tape_progress *report_counters;
+
+void report_divergence(const struct report *report);
+
+/* Say that there is nothing to serve: once, on stderr and in the report. */
+void report_failure(const char *sentence);
+
+/* At the end: what was served and what was left. `unused` counts calls; `line` is the first one's. */
+void report_summary(uint64_t served, uint64_t unused, uint64_t line);
+
+#endif

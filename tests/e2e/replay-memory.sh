@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The replayer's memory does not grow with the trace: twenty times the calls, the same peak.
+. "$(dirname "$0")/lib.sh"
+need python3
+threads=$P11TAPE_BUILD_DIR/tests/threads
+new_token memory
+
+peak() { # CALLS
+	rm -f t.yaml
+	P11TAPE_MODULE=$softhsm P11TAPE_TRACE=$work/t.yaml "$threads" "$P11TAPE_RECORDER_SO" 1 "$1" >recorded.out
+	P11TAPE_REPLAY=$work/t.yaml P11TAPE_REPLAY_MODE=strict python3 - "$threads" "$P11TAPE_REPLAYER_SO" "$1" <<'P'
+import resource, subprocess, sys
+subprocess.run([sys.argv[1], sys.argv[2], "1", sys.argv[3]], check=True, stdout=open("replayed.out", "w"))
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+P
+	cmp -s recorded.out replayed.out || fail "the replay of $1 calls differs"
+}
+
+small=$(peak 5000)
+large=$(peak 100000)
+echo "peak: $small KiB for 5 000 calls, $large KiB for 100 000"
+[[ $((large - small)) -lt 1024 ]] || fail "memory grows with the trace"

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# exports.sh MODULE: is MODULE fit to be loaded into other people's programs? It shows the functions
+# of functions.def and nothing else, brings libyaml (if any) inside, needs nothing but libc, and its
+# tables cannot be bent to another module's C_ functions.
+set -euo pipefail
+export LC_ALL=C
+
+if [[ $# != 1 ]]; then
+	echo "usage: ${0##*/} MODULE" >&2
+	exit 2
+fi
+module=$1
+functions=$(dirname "$0")/../../core/api/functions.def
+failed=0
+
+# complain WHAT LINES: the lines, if any, are what is wrong.
+complain()
+{
+	if [[ -n $2 ]]; then
+		printf '%s %s:\n%s\n' "$module" "$1" "$2"
+		failed=1
+	fi
+}
+
+# among LINES PATTERN: the lines that match.
+among()
+{
+	grep -E "$2" <<<"$1" || true
+}
+
+allowed=$(sed -n 's/^CK_FN(\(C_[A-Za-z0-9]*\).*/\1/p' "$functions" | sort)
+defined=$(nm -D --defined-only "$module" | awk '{ print $NF }' | sort)
+undefined=$(nm -D --undefined-only "$module" | awk '{ print $NF }')
+needed=$(readelf -dW "$module" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p')
+relocations=$(readelf -rW "$module")
+flags=$(readelf -dlW "$module")
+
+if [[ $(wc -l <<<"$allowed") != 104 ]]; then
+	complain "is compared with $functions, which has not the 104 functions of PKCS#11 3.2 but" "$allowed"
+fi
+complain "shows what it must not show" "$(comm -13 <(echo "$allowed") <(echo "$defined"))"
+complain "does not show" "$(comm -23 <(echo "$allowed") <(echo "$defined"))"
+complain "needs from outside what belongs inside" "$(among "$undefined" '^(C|tape|yaml)_')"
+complain "needs more than libc" "$(grep -vE '^(libc|libdl|libpthread)\.|^ld-linux|^ld(64)?\.so' <<<"$needed" || true)"
+complain "has tables that another module's functions can take over" "$(among "$relocations" '\bC_[A-Z]')"
+complain "has an executable stack" "$(among "$flags" 'GNU_STACK.*RWE')"
+complain "has text relocations" "$(among "$flags" '\bTEXTREL\b')"
+for mark in GNU_RELRO NOW; do
+	if ! grep -qw "$mark" <<<"$flags"; then
+		complain "is not hardened; it lacks" "$mark"
+	fi
+done
+
+exit $failed

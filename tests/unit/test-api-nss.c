@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Our header against those of NSS: every name and every layout that both have.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pkcs11.h>
+#include <pkcs11n.h>
+
+/* Types of later versions: any will do. */
+typedef void *CK_ASYNC_DATA_PTR;
+typedef CK_FLAGS *CK_FLAGS_PTR;
+typedef CK_ULONG CK_SESSION_VALIDATION_FLAGS_TYPE;
+
+/* These came into the standard from NSS, under new names. */
+typedef CK_NSS_IKE_PRF_PLUS_DERIVE_PARAMS CK_IKE2_PRF_PLUS_DERIVE_PARAMS;
+typedef CK_NSS_IKE_PRF_DERIVE_PARAMS CK_IKE_PRF_DERIVE_PARAMS;
+typedef CK_NSS_IKE1_PRF_DERIVE_PARAMS CK_IKE1_PRF_DERIVE_PARAMS;
+typedef CK_NSS_IKE1_APP_B_PRF_DERIVE_PARAMS CK_IKE1_EXTENDED_DERIVE_PARAMS;
+
+/* The structures that these headers have. */
+#define HAS_CK_ATTRIBUTE HAS_IT
+#define HAS_CK_MECHANISM HAS_IT
+#define HAS_CK_C_INITIALIZE_ARGS HAS_IT
+#define HAS_CK_INTERFACE HAS_IT
+#define HAS_CK_FUNCTION_LIST HAS_IT
+#define HAS_CK_FUNCTION_LIST_3_0 HAS_IT
+#define HAS_CK_VERSION HAS_IT
+#define HAS_CK_INFO HAS_IT
+#define HAS_CK_SLOT_INFO HAS_IT
+#define HAS_CK_TOKEN_INFO HAS_IT
+#define HAS_CK_SESSION_INFO HAS_IT
+#define HAS_CK_DATE HAS_IT
+#define HAS_CK_MECHANISM_INFO HAS_IT
+#define HAS_CK_RSA_PKCS_OAEP_PARAMS HAS_IT
+#define HAS_CK_RSA_PKCS_PSS_PARAMS HAS_IT
+#define HAS_CK_ECDH1_DERIVE_PARAMS HAS_IT
+#define HAS_CK_ECDH2_DERIVE_PARAMS HAS_IT
+#define HAS_CK_ECMQV_DERIVE_PARAMS HAS_IT
+#define HAS_CK_X9_42_DH1_DERIVE_PARAMS HAS_IT
+#define HAS_CK_X9_42_DH2_DERIVE_PARAMS HAS_IT
+#define HAS_CK_X9_42_MQV_DERIVE_PARAMS HAS_IT
+#define HAS_CK_KEA_DERIVE_PARAMS HAS_IT
+#define HAS_CK_RC2_CBC_PARAMS HAS_IT
+#define HAS_CK_RC2_MAC_GENERAL_PARAMS HAS_IT
+#define HAS_CK_RC5_PARAMS HAS_IT
+#define HAS_CK_RC5_CBC_PARAMS HAS_IT
+#define HAS_CK_RC5_MAC_GENERAL_PARAMS HAS_IT
+#define HAS_CK_DES_CBC_ENCRYPT_DATA_PARAMS HAS_IT
+#define HAS_CK_AES_CBC_ENCRYPT_DATA_PARAMS HAS_IT
+#define HAS_CK_SKIPJACK_PRIVATE_WRAP_PARAMS HAS_IT
+#define HAS_CK_SKIPJACK_RELAYX_PARAMS HAS_IT
+#define HAS_CK_PBE_PARAMS HAS_IT
+#define HAS_CK_KEY_WRAP_SET_OAEP_PARAMS HAS_IT
+#define HAS_CK_SSL3_RANDOM_DATA HAS_IT
+#define HAS_CK_SSL3_MASTER_KEY_DERIVE_PARAMS HAS_IT
+#define HAS_CK_SSL3_KEY_MAT_OUT HAS_IT
+#define HAS_CK_SSL3_KEY_MAT_PARAMS HAS_IT
+#define HAS_CK_TLS_PRF_PARAMS HAS_IT
+#define HAS_CK_WTLS_RANDOM_DATA HAS_IT
+#define HAS_CK_WTLS_MASTER_KEY_DERIVE_PARAMS HAS_IT
+#define HAS_CK_WTLS_PRF_PARAMS HAS_IT
+#define HAS_CK_WTLS_KEY_MAT_OUT HAS_IT
+#define HAS_CK_WTLS_KEY_MAT_PARAMS HAS_IT
+#define HAS_CK_CMS_SIG_PARAMS HAS_IT
+#define HAS_CK_KEY_DERIVATION_STRING_DATA HAS_IT
+#define HAS_CK_PKCS5_PBKD2_PARAMS HAS_IT
+#define HAS_CK_PKCS5_PBKD2_PARAMS2 HAS_IT
+#define HAS_CK_OTP_PARAM HAS_IT
+#define HAS_CK_OTP_PARAMS HAS_IT
+#define HAS_CK_OTP_SIGNATURE_INFO HAS_IT
+#define HAS_CK_KIP_PARAMS HAS_IT
+#define HAS_CK_AES_CTR_PARAMS HAS_IT
+#define HAS_CK_GCM_PARAMS HAS_IT
+#define HAS_CK_GCM_MESSAGE_PARAMS HAS_IT
+#define HAS_CK_CCM_PARAMS HAS_IT
+#define HAS_CK_CCM_MESSAGE_PARAMS HAS_IT
+#define HAS_CK_CAMELLIA_CTR_PARAMS HAS_IT
+#define HAS_CK_CAMELLIA_CBC_ENCRYPT_DATA_PARAMS HAS_IT
+#define HAS_CK_ARIA_CBC_ENCRYPT_DATA_PARAMS HAS_IT
+#define HAS_CK_DSA_PARAMETER_GEN_PARAM HAS_IT
+#define HAS_CK_ECDH_AES_KEY_WRAP_PARAMS HAS_IT
+#define HAS_CK_RSA_AES_KEY_WRAP_PARAMS HAS_IT
+#define HAS_CK_TLS12_MASTER_KEY_DERIVE_PARAMS HAS_IT
+#define HAS_CK_TLS12_KEY_MAT_PARAMS HAS_IT
+#define HAS_CK_TLS_KDF_PARAMS HAS_IT
+#define HAS_CK_TLS_MAC_PARAMS HAS_IT
+#define HAS_CK_GOSTR3410_DERIVE_PARAMS HAS_IT
+#define HAS_CK_GOSTR3410_KEY_WRAP_PARAMS HAS_IT
+#define HAS_CK_SEED_CBC_ENCRYPT_DATA_PARAMS HAS_IT
+#define HAS_CK_PRF_DATA_PARAM HAS_IT
+#define HAS_CK_SP800_108_COUNTER_FORMAT HAS_IT
+#define HAS_CK_SP800_108_DKM_LENGTH_FORMAT HAS_IT
+#define HAS_CK_DERIVED_KEY HAS_IT
+#define HAS_CK_SP800_108_KDF_PARAMS HAS_IT
+#define HAS_CK_SP800_108_FEEDBACK_KDF_PARAMS HAS_IT
+#define HAS_CK_EDDSA_PARAMS HAS_IT
+#define HAS_CK_CHACHA20_PARAMS HAS_IT
+#define HAS_CK_SALSA20_PARAMS HAS_IT
+#define HAS_CK_SALSA20_CHACHA20_POLY1305_PARAMS HAS_IT
+#define HAS_CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS HAS_IT
+#define HAS_CK_X3DH_INITIATE_PARAMS HAS_IT
+#define HAS_CK_X3DH_RESPOND_PARAMS HAS_IT
+#define HAS_CK_X2RATCHET_INITIALIZE_PARAMS HAS_IT
+#define HAS_CK_X2RATCHET_RESPOND_PARAMS HAS_IT
+#define HAS_CK_XEDDSA_PARAMS HAS_IT
+#define HAS_CK_HKDF_PARAMS HAS_IT
+#define HAS_CK_IKE2_PRF_PLUS_DERIVE_PARAMS HAS_IT
+#define HAS_CK_IKE_PRF_DERIVE_PARAMS HAS_IT
+#define HAS_CK_IKE1_PRF_DERIVE_PARAMS HAS_IT
+#define HAS_CK_IKE1_EXTENDED_DERIVE_PARAMS HAS_IT
+#define HAS_CK_NSS_JPAKEPublicValue HAS_IT
+#define HAS_CK_NSS_JPAKERound1Params HAS_IT
+#define HAS_CK_NSS_JPAKERound2Params HAS_IT
+#define HAS_CK_NSS_JPAKEFinalParams HAS_IT
+#define HAS_CK_NSS_MAC_CONSTANT_TIME_PARAMS HAS_IT
+#define HAS_CK_NSS_AEAD_PARAMS HAS_IT
+#define HAS_CK_NSS_HKDFParams HAS_IT
+#define HAS_CK_NSS_GCM_PARAMS HAS_IT
+
+#include "tests/unit/api-theirs.h"
+
+/* NSS's trust attributes; ours are CKA_NSS_TRUST_*. */
+static const struct difference different_constants[] = {
+	{ "CKA_TRUST_SERVER_AUTH", 0x62c, 0xce536358 },
+	{ "CKA_TRUST_CLIENT_AUTH", 0x62d, 0xce536359 },
+	{ "CKA_TRUST_CODE_SIGNING", 0x62e, 0xce53635a },
+	{ "CKA_TRUST_EMAIL_PROTECTION", 0x62f, 0xce53635b },
+	{ "CKA_TRUST_TIME_STAMPING", 0x631, 0xce53635f },
+};
+
+/* LibraryParameters stands before pReserved. */
+static const struct difference different_layouts[] = {
+	{ "sizeof CK_C_INITIALIZE_ARGS", 6 * sizeof(void *), 7 * sizeof(void *) },
+	{ "CK_C_INITIALIZE_ARGS.pReserved", 5 * sizeof(void *), 6 * sizeof(void *) },
+};
+
+static void constants_are_equal(void **state)
+{
+	(void)state;
+	compare_with_ours(their_constants, TAPE_ARRAY_SIZE(their_constants), different_constants,
+	                  TAPE_ARRAY_SIZE(different_constants), 1000);
+}
+
+static void layouts_are_equal(void **state)
+{
+	(void)state;
+	compare_with_ours(their_layouts, TAPE_ARRAY_SIZE(their_layouts), different_layouts,
+	                  TAPE_ARRAY_SIZE(different_layouts), 1350);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(constants_are_equal),
+		cmocka_unit_test(layouts_are_equal),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
