@@ -18,6 +18,7 @@
 #include "cli/halves.h"
 #include "cli/run.h"
 #include "core/buf.h"
+#include "core/rules.h"
 #include "replayer/progress.h"
 
 static const char usage[] =
@@ -33,6 +34,8 @@ static const char usage[] =
 	"      --secret NAME=VALUE  what the program will present for a secret of the\n"
 	"                           trace, such as pin-1=1234; without it the first value\n"
 	"                           presented is accepted\n"
+	"      --match RULE         how an input is compared: Function.argument=exact, length\n"
+	"                           or any; for what the program draws at random by itself\n"
 	"      --report FILE        write a JSON object a line about every divergence\n"
 	"  -v, --verbose            print the summary even where all is well\n"
 	"      --help               print this\n"
@@ -45,7 +48,7 @@ static const char usage[] =
 struct replay {
 	const char *trace, *mode, *report;
 	bool verbose;
-	struct tape_buf secrets; /* a line each */
+	struct tape_buf secrets, rules; /* a line each */
 	char report_path[PATH_MAX], progress_path[PATH_MAX];
 	bool report_is_ours; /* a temporary file */
 	struct tape_progress *progress;
@@ -217,7 +220,8 @@ static int run(struct replay *replay, char **command, char **arguments)
 	    !make_progress(replay))
 		return TAPE_EXIT_BAD;
 	tape_put_char(&replay->secrets, '\0');
-	if (replay->secrets.failed)
+	tape_put_char(&replay->rules, '\0');
+	if (replay->secrets.failed || replay->rules.failed)
 		return tape_cli_fail("out of memory");
 	const struct tape_variable variables[] = {
 		{ "P11TAPE_REPLAY", trace },
@@ -226,6 +230,7 @@ static int run(struct replay *replay, char **command, char **arguments)
 		{ "P11TAPE_REPLAY_PROGRESS", replay->progress_path },
 		{ "P11TAPE_REPLAY_SECRET",
 		  replay->secrets.length > 1 ? replay->secrets.data : NULL },
+		{ "P11TAPE_REPLAY_MATCH", replay->rules.length > 1 ? replay->rules.data : NULL },
 	};
 	int status = tape_run(arguments, variables, TAPE_ARRAY_SIZE(variables), &started);
 	if (started && !judge(replay, &summary, command[0]) && status == 0)
@@ -264,16 +269,28 @@ static bool add_secret(struct replay *replay, const char *text)
 	return true;
 }
 
+static bool add_rule(struct replay *replay, const char *text, struct tape_error *error)
+{
+	static struct tape_rules rules; /* only to be checked; large */
+	if (tape_rules_add(&rules, text, strlen(text), error) < 0)
+		return false;
+	tape_put_text(&replay->rules, text);
+	tape_put_char(&replay->rules, '\n');
+	return true;
+}
+
 static int parse(struct replay *replay, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "mode", required_argument, NULL, 'm' },
 		{ "secret", required_argument, NULL, 's' },
+		{ "match", required_argument, NULL, 'M' },
 		{ "report", required_argument, NULL, 'r' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
+	struct tape_error error;
 	size_t traces = 0;
 	int option;
 	/* -: the trace stands before the options, and what comes behind -- is not ours. */
@@ -293,6 +310,10 @@ static int parse(struct replay *replay, int argc, char **argv)
 		case 's':
 			if (!add_secret(replay, optarg))
 				return tape_cli_fail("replay: --secret is NAME=VALUE");
+			break;
+		case 'M':
+			if (!add_rule(replay, optarg, &error))
+				return tape_cli_fail("replay: --match: %s", error.sentence);
 			break;
 		case 'r':
 			replay->report = optarg;
@@ -319,7 +340,9 @@ int tape_cmd_replay(int argc, char **argv)
 {
 	struct replay replay = { .mode = "strict" };
 	tape_buf_init(&replay.secrets, NULL, 0, (size_t)1 << 20);
+	tape_buf_init(&replay.rules, NULL, 0, (size_t)1 << 20);
 	int status = parse(&replay, argc, argv);
 	tape_buf_done(&replay.secrets);
+	tape_buf_done(&replay.rules);
 	return status;
 }

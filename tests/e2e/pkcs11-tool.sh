@@ -10,25 +10,28 @@ printf hello >hello.txt
 login=(--login --pin 1234)
 
 scenario() { # NAME ARGUMENTS…
-	local name=$1
+	local name=$1 rules=()
 	shift
+	# --test encrypts in its own process, with random padding, what the token then decrypts.
+	[[ $name != test ]] || rules=(--match C_Decrypt.pEncryptedData=length)
 	rm -f result
 	run "$name.recorded" "$P11TAPE" record -m "$softhsm" -o "$name.yaml" -- pkcs11-tool --module {} "$@"
 	[[ -f result ]] && mv result "$name.recorded.result"
 	mv tokens away
 	run "$name.replayed" env SOFTHSM2_CONF=/nonexistent LD_DEBUG=files LD_DEBUG_OUTPUT="$work/$name.ld" \
-		"$P11TAPE" replay --mode strict "$name.yaml" -- pkcs11-tool --module {} "$@"
+		"$P11TAPE" replay --mode strict "${rules[@]}" "$name.yaml" -- pkcs11-tool --module {} "$@"
 	! grep -q softhsm "$name".ld.* || fail "$name: the replay loaded SoftHSM2"
 	same "$name: output" "$name.recorded.out" "$name.replayed.out"
 	same "$name: exit status" "$name.recorded.status" "$name.replayed.status"
 	[[ -f $name.recorded.result ]] && same "$name: the file written" "$name.recorded.result" result
 	rm -f result
 	run "$name.again" env SOFTHSM2_CONF=/nonexistent P11TAPE_REPLAY="$work/$name.yaml" \
-		P11TAPE_REPLAY_MODE=strict "$P11TAPE" record -m "$P11TAPE_REPLAYER_SO" -o "$name.again.yaml" -- \
+		P11TAPE_REPLAY_MODE=strict P11TAPE_REPLAY_MATCH="${rules[1]:-}" "$P11TAPE" record -m "$P11TAPE_REPLAYER_SO" -o "$name.again.yaml" -- \
 		pkcs11-tool --module {} "$@"
 	mv away tokens
-	calls_of "$name.yaml" >one
-	calls_of "$name.again.yaml" >two
+	# What is under a rule or a don't-care is the program's own in each run.
+	calls_of "$name.yaml" | sed '/^    \(pEncryptedData\|pSeed\):/d' >one
+	calls_of "$name.again.yaml" | sed '/^    \(pEncryptedData\|pSeed\):/d' >two
 	same "$name: the fixed point" one two
 	"$P11TAPE" validate --quiet "$name.yaml" || fail "$name: validate"
 }
