@@ -75,6 +75,23 @@ static void write_ulong(unsigned char *to, uint64_t number)
 static size_t answer_record(unsigned char *memory, const struct tape_value *in,
                             const struct tape_value *out, unsigned int depth);
 
+/* A buffer whose length stands behind a pointer of its own: that is written too. */
+static size_t answer_bytes_at(const unsigned char *extent, const struct tape_value *in,
+                              const struct tape_value *value)
+{
+	unsigned char *length;
+	size_t filled = 0;
+	if ((in->form != TAPE_V_ROOM && in->form != TAPE_V_NULL && in->form != TAPE_V_LENGTH) ||
+	    (value->form != TAPE_V_LENGTH && !has_contents(value)))
+		return 0;
+	if (in->form == TAPE_V_ROOM && has_contents(value))
+		filled = write_bytes(in->memory, (size_t)in->number, value);
+	memcpy(&length, extent, sizeof(length));
+	if (length != NULL)
+		write_ulong(length, length_of(value));
+	return filled;
+}
+
 static size_t answer_pointer(const struct tape_field *field, const struct tape_value *in,
                              const struct tape_value *value, unsigned int depth)
 {
@@ -119,8 +136,9 @@ static size_t answer_record(unsigned char *memory, const struct tape_value *in,
 		case TAPE_F_CONSTANT:
 		case TAPE_F_FLAGS:
 		case TAPE_F_OBJECT:
-		case TAPE_F_LENGTH:
 			write_ulong(at, value->number);
+			break;
+		case TAPE_F_LENGTH:
 			break;
 		case TAPE_F_BOOL:
 		case TAPE_F_BYTE:
@@ -136,7 +154,12 @@ static size_t answer_record(unsigned char *memory, const struct tape_value *in,
 		case TAPE_F_CHARS:
 		case TAPE_F_FIXED:
 		case TAPE_F_ULONGS:
-			filled += write_bytes(at, field->size, value);
+			if (has_contents(value))
+				filled += write_bytes(at, field->size, value);
+			break;
+		case TAPE_F_P_BYTES_AT:
+			if (known)
+				filled += answer_bytes_at(memory + field->extent, tape_value_child(in, i), value);
 			break;
 		default:
 			if (known)

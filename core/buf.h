@@ -71,12 +71,12 @@ static inline void tape_put(struct tape_buf *buf, const char *bytes, size_t size
 }
 
 /* Append a string literal, whose size the compiler knows. */
-#define TAPE_PUT(buf, literal)                                                                 \
-	do {                                                                                   \
-		if (TAPE_LIKELY(tape_buf_need((buf), sizeof("" literal) - 1))) {               \
-			memcpy((buf)->data + (buf)->length, literal, sizeof("" literal) - 1);  \
-			(buf)->length += sizeof("" literal) - 1;                               \
-		}                                                                              \
+#define TAPE_PUT(buf, literal)                                                                \
+	do {                                                                                  \
+		if (TAPE_LIKELY(tape_buf_need((buf), sizeof("" literal) - 1))) {              \
+			memcpy((buf)->data + (buf)->length, literal, sizeof("" literal) - 1); \
+			(buf)->length += sizeof("" literal) - 1;                              \
+		}                                                                             \
 	} while (0)
 
 static inline void tape_put_char(struct tape_buf *buf, char c)

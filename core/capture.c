@@ -9,6 +9,9 @@
 /* Beyond this a length is doubted: the memory is probed before it is read. */
 #define TRUSTED_BYTES ((size_t)64 * 1024)
 
+/* Rooms up to this are copied before the call, to see whether a failing call wrote to them. */
+#define SNAPSHOT_BYTES ((size_t)1024 * 1024)
+
 /* How much reserved or name text is looked at. */
 #define MAX_TEXT ((size_t)64 * 1024)
 
@@ -156,12 +159,15 @@ static void keep_before(struct tape_capture *capture, struct tape_value *value, 
 {
 	value->memory = memory;
 	value->before = NULL;
-	if (!capture->snapshot || size == 0 || size > TRUSTED_BYTES)
+	if (!capture->snapshot || size == 0 || size > SNAPSHOT_BYTES)
 		return;
 	void *copy = tape_arena_get(capture->arena, size);
 	if (copy == NULL)
 		return;
-	memcpy(copy, memory, size);
+	if (size <= TRUSTED_BYTES)
+		memcpy(copy, memory, size);
+	else if (!tape_peek(copy, memory, size))
+		return;
 	value->before = copy;
 }
 
@@ -180,12 +186,18 @@ static void capture_entry(struct tape_capture *capture, struct tape_value *value
 		set(value, TAPE_V_QUERY);
 		/* What stands in the length of a query is chance: kept only to see whether it changes. */
 		value->length = a.ulValueLen;
+	} else if (reading && depth > 1 && !tape_readable(a.pValue, a.ulValueLen)) {
+		set_lost(capture, value, "unreadable");
 	} else if (reading) {
 		set(value, TAPE_V_ROOM);
 		value->number = a.ulValueLen;
 		keep_before(capture, value, a.pValue, a.ulValueLen);
 	} else {
-		capture_bytes(capture, value, a.pValue, a.ulValueLen);
+		/* Whether the module follows a pointer out of an array in an array nobody knows. */
+		if (depth > 1)
+			capture_far_bytes(capture, value, a.pValue, a.ulValueLen);
+		else
+			capture_bytes(capture, value, a.pValue, a.ulValueLen);
 		if (nested && value->form == TAPE_V_BYTES)
 			value->form = TAPE_V_RAW;
 	}
@@ -216,11 +228,19 @@ static void capture_template(struct tape_capture *capture, struct tape_value *va
 	struct tape_value *list = children(capture, value, count);
 	if (list == NULL)
 		return;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		capture_entry(capture, &list[i], &attributes[i], reading, depth);
-		if (reading && depth > 1)
-			list[i].tag = TAPE_TAG_ANY;
-	}
+	if (!reading || depth == 1)
+		return;
+	/* The module says the types of a nested template: what stands there is only to see a change. */
+	for (size_t i = 0; i < count; i++)
+		list[i].tag = TAPE_TAG_ANY;
+	if (!capture->snapshot)
+		return;
+	void *copy = tape_arena_get(capture->arena, count * sizeof(*attributes));
+	if (copy != NULL)
+		memcpy(copy, attributes, count * sizeof(*attributes));
+	value->before = copy;
 }
 
 static bool capture_template_out(struct tape_capture *capture, struct tape_value *value,
@@ -261,13 +281,16 @@ static bool capture_entry_out(struct tape_capture *capture, struct tape_value *v
 			set(value, TAPE_V_SAME);
 		else
 			set_length(value, length);
-	} else if (!good && length == in->number &&
-	           (in->before == NULL || memcmp(in->before, in->memory, length) == 0)) {
-		set(value, TAPE_V_SAME);
+	} else if (!good && (in->before == NULL ? length == in->number
+	                                        : memcmp(in->before, in->memory, length) == 0)) {
+		if (length == in->number)
+			set(value, TAPE_V_SAME);
+		else
+			set_length(value, length);
 	} else {
 		set_bytes(value, in->memory, length);
 	}
-	value->tag = depth > 1 ? attribute->type : in->tag;
+	value->tag = in->tag;
 	return value->form != TAPE_V_SAME;
 }
 
@@ -280,9 +303,16 @@ static bool capture_template_out(struct tape_capture *capture, struct tape_value
 	struct tape_value *list = children(capture, value, count);
 	if (list == NULL)
 		return true;
-	for (size_t i = 0; i < count; i++)
-		changed |= capture_entry_out(capture, &list[i], &attributes[i],
-		                             tape_value_child(in, i), good, depth);
+	for (size_t i = 0; i < count; i++) {
+		bool differs = capture_entry_out(capture, &list[i], &attributes[i],
+		                                 tape_value_child(in, i), good, depth);
+		if (depth > 1) {
+			const CK_ATTRIBUTE *before = in->before;
+			differs |= good || before == NULL || before[i].type != attributes[i].type;
+			list[i].tag = differs ? attributes[i].type : TAPE_TAG_ANY;
+		}
+		changed |= differs;
+	}
 	return changed;
 }
 
@@ -293,6 +323,7 @@ struct place {
 	unsigned char *memory;      /* where it really lies */
 	enum tape_record_id record;
 	const struct place *parent;
+	enum tape_direction rule; /* IN and OUT hold for all of it, INOUT leaves it to the fields */
 };
 
 static void capture_mechanism(struct tape_capture *capture, struct tape_value *value,
@@ -300,8 +331,11 @@ static void capture_mechanism(struct tape_capture *capture, struct tape_value *v
 static void capture_record(struct tape_capture *capture, struct tape_value *value,
                            const struct place *place, unsigned int traits, unsigned int depth);
 
-static enum tape_direction direction_of(const struct tape_field *field, unsigned int traits)
+static enum tape_direction direction_of(const struct place *place, const struct tape_field *field,
+                                        unsigned int traits)
 {
+	if (place->rule == TAPE_D_IN || place->rule == TAPE_D_OUT)
+		return place->rule;
 	if (field->direction == TAPE_D_SEAL)
 		return (traits & TAPE_T_SEAL) != 0 ? TAPE_D_OUT : TAPE_D_IN;
 	return (enum tape_direction)field->direction;
@@ -391,7 +425,7 @@ static bool extent_of(const struct place *place, const struct tape_field *field,
 
 static void capture_far_record(struct tape_capture *capture, struct tape_value *value, void *memory,
                                enum tape_record_id record, const struct place *parent,
-                               unsigned int traits, unsigned int depth)
+                               enum tape_direction rule, unsigned int traits, unsigned int depth)
 {
 	size_t size = tape_records[record].size;
 	void *image = tape_arena_get(capture->arena, size);
@@ -400,7 +434,7 @@ static void capture_far_record(struct tape_capture *capture, struct tape_value *
 	} else if (!tape_peek(image, memory, size)) {
 		set_lost(capture, value, "unreadable");
 	} else {
-		struct place place = { image, memory, record, parent };
+		struct place place = { image, memory, record, parent, rule };
 		capture_record(capture, value, &place, traits, depth);
 	}
 }
@@ -423,7 +457,8 @@ static void capture_output_field(struct tape_capture *capture, struct tape_value
 
 static void capture_structs(struct tape_capture *capture, struct tape_value *value,
                             const struct tape_field *field, void *memory, CK_ULONG count,
-                            const struct place *parent, unsigned int traits, unsigned int depth)
+                            const struct place *parent, enum tape_direction rule,
+                            unsigned int traits, unsigned int depth)
 {
 	enum tape_record_id record = (enum tape_record_id)field->detail;
 	if (memory == NULL) {
@@ -435,12 +470,16 @@ static void capture_structs(struct tape_capture *capture, struct tape_value *val
 		set_lost(capture, value, "too many elements");
 		return;
 	}
+	if (!tape_readable(memory, count * tape_records[record].size)) {
+		set_lost(capture, value, "unreadable");
+		return;
+	}
 	struct tape_value *list = children(capture, value, count);
 	if (list == NULL)
 		return;
 	for (size_t i = 0; i < count; i++)
 		capture_far_record(capture, &list[i], (char *)memory + i * tape_records[record].size, record,
-		                   parent, traits, depth);
+		                   parent, rule, traits, depth);
 }
 
 static void capture_pointer_field(struct tape_capture *capture, struct tape_value *value,
@@ -456,7 +495,10 @@ static void capture_pointer_field(struct tape_capture *capture, struct tape_valu
 	}
 	switch (field->kind) {
 	case TAPE_F_P_OPAQUE:
-		set(value, memory == NULL ? TAPE_V_NULL : TAPE_V_PRESENT);
+		if (direction == TAPE_D_OUT)
+			set(value, TAPE_V_ABSENT);
+		else
+			set(value, memory == NULL ? TAPE_V_NULL : TAPE_V_PRESENT);
 		return;
 	case TAPE_F_P_TEXTZ:
 		capture_textz(capture, value, memory);
@@ -469,14 +511,14 @@ static void capture_pointer_field(struct tape_capture *capture, struct tape_valu
 		capture_template(capture, value, memory, length, false, depth + 2);
 		return;
 	case TAPE_F_P_STRUCTS:
-		capture_structs(capture, value, field, memory, length, place, traits, depth + 1);
+		capture_structs(capture, value, field, memory, length, place, direction, traits, depth + 1);
 		return;
 	case TAPE_F_P_STRUCT:
 		if (memory == NULL)
 			set(value, TAPE_V_NULL);
 		else
 			capture_far_record(capture, value, memory, (enum tape_record_id)field->detail, place,
-			                   traits, depth + 1);
+			                   direction, traits, depth + 1);
 		return;
 	case TAPE_F_P_OBJECT:
 		if (memory == NULL)
@@ -529,7 +571,8 @@ static void capture_inner_field(struct tape_capture *capture, struct tape_value 
 		break;
 	case TAPE_F_STRUCT: {
 		struct place inner = { at, place->memory == NULL ? NULL : place->memory + field->offset,
-			               (enum tape_record_id)field->detail, place };
+			               (enum tape_record_id)field->detail, place,
+			               direction_of(place, field, traits) };
 		capture_record(capture, value, &inner, traits, depth + 1);
 		break;
 	}
@@ -566,12 +609,14 @@ static void capture_record(struct tape_capture *capture, struct tape_value *valu
 		return;
 	for (size_t i = 0; i < record->count; i++) {
 		const struct tape_field *field = &tape_fields[record->first + i];
-		enum tape_direction direction = direction_of(field, traits);
-		if (!field_applies(place, field))
+		enum tape_direction direction = direction_of(place, field, traits);
+		/* Where all of a structure is output, so are the pointers in it. */
+		if (!field_applies(place, field) ||
+		    (place->rule == TAPE_D_OUT && field->kind != TAPE_F_STRUCT))
 			set(&list[i], TAPE_V_ABSENT);
 		else if (is_pointer_field(field))
 			capture_pointer_field(capture, &list[i], place, field, direction, traits, depth);
-		else if (direction == TAPE_D_OUT)
+		else if (direction == TAPE_D_OUT && field->kind != TAPE_F_STRUCT)
 			set(&list[i], TAPE_V_ABSENT);
 		else
 			capture_inner_field(capture, &list[i], place, field, traits, depth);
@@ -579,8 +624,33 @@ static void capture_record(struct tape_capture *capture, struct tape_value *valu
 }
 
 static bool capture_record_out(struct tape_capture *capture, struct tape_value *value,
-                               const struct tape_value *in, unsigned int traits, bool good,
+                               const struct tape_value *in, const struct place *parent,
+                               enum tape_direction rule, unsigned int traits, bool good,
                                unsigned int depth);
+
+/* A buffer whose length stands behind a pointer of its own, where the module leaves another one. */
+static bool capture_bytes_at_out(struct tape_value *value, const struct place *now,
+                                 const struct tape_field *field, const struct tape_value *in,
+                                 bool good)
+{
+	const void *at = pointer_at(now->image + field->extent);
+	CK_ULONG room = in->form == TAPE_V_NULL ? 0 : (CK_ULONG)in->number;
+	CK_ULONG length;
+	if (in->form != TAPE_V_ROOM && in->form != TAPE_V_LENGTH && in->form != TAPE_V_NULL)
+		return false;
+	if (at == NULL || !tape_peek(&length, at, sizeof(length)))
+		length = room;
+	CK_ULONG readable = length < room ? length : room;
+	if (in->form == TAPE_V_ROOM &&
+	    (good || (in->before != NULL && memcmp(in->before, in->memory, readable) != 0))) {
+		set_bytes(value, in->memory, readable);
+		value->stated = length != readable;
+		value->number = value->stated != 0 ? length : 0;
+	} else if (length != room) {
+		set_length(value, length);
+	}
+	return value->form != TAPE_V_ABSENT;
+}
 
 static bool capture_pointer_out(struct tape_capture *capture, struct tape_value *value,
                                 const struct place *now, const struct tape_field *field,
@@ -589,7 +659,7 @@ static bool capture_pointer_out(struct tape_capture *capture, struct tape_value 
 {
 	set(value, TAPE_V_ABSENT);
 	if (in->form == TAPE_V_RECORD)
-		return capture_record_out(capture, value, in, traits, good, depth + 1);
+		return capture_record_out(capture, value, in, now, direction, traits, good, depth + 1);
 	if (in->form == TAPE_V_LIST && field->kind == TAPE_F_P_STRUCTS) {
 		bool changed = false;
 		set(value, TAPE_V_LIST);
@@ -597,12 +667,14 @@ static bool capture_pointer_out(struct tape_capture *capture, struct tape_value 
 		if (list == NULL)
 			return true;
 		for (size_t i = 0; i < in->count; i++)
-			changed |= capture_record_out(capture, &list[i], tape_value_child(in, i), traits, good,
-			                              depth + 1);
+			changed |= capture_record_out(capture, &list[i], tape_value_child(in, i), now,
+			                              direction, traits, good, depth + 1);
 		if (!changed)
 			set(value, TAPE_V_ABSENT);
 		return changed;
 	}
+	if (direction != TAPE_D_IN && field->kind == TAPE_F_P_BYTES_AT)
+		return capture_bytes_at_out(value, now, field, in, good);
 	if (direction == TAPE_D_IN || in->memory == NULL)
 		return false;
 	if (field->kind == TAPE_F_P_OBJECT) {
@@ -625,7 +697,8 @@ static bool capture_pointer_out(struct tape_capture *capture, struct tape_value 
 
 /* What the module wrote into a structure and behind its pointers. Returns false for nothing. */
 static bool capture_record_out(struct tape_capture *capture, struct tape_value *value,
-                               const struct tape_value *in, unsigned int traits, bool good,
+                               const struct tape_value *in, const struct place *parent,
+                               enum tape_direction rule, unsigned int traits, bool good,
                                unsigned int depth)
 {
 	set(value, TAPE_V_ABSENT);
@@ -633,9 +706,9 @@ static bool capture_record_out(struct tape_capture *capture, struct tape_value *
 	    depth > TAPE_MAX_DEPTH)
 		return false;
 	const struct tape_record *record = &tape_records[in->record];
-	if (!record->writes)
+	if (rule == TAPE_D_IN || (rule != TAPE_D_OUT && !record->writes))
 		return false;
-	struct place before = { in->before, in->memory, (enum tape_record_id)in->record, NULL };
+	struct place before = { in->before, in->memory, (enum tape_record_id)in->record, parent, rule };
 	struct place now = before;
 	now.image = in->memory;
 	set(value, TAPE_V_RECORD);
@@ -647,14 +720,15 @@ static bool capture_record_out(struct tape_capture *capture, struct tape_value *
 	for (size_t i = 0; i < record->count; i++) {
 		const struct tape_field *field = &tape_fields[record->first + i];
 		const struct tape_value *was = tape_value_child(in, i);
-		enum tape_direction direction = direction_of(field, traits);
+		enum tape_direction direction = direction_of(&before, field, traits);
 		if (!field_applies(&before, field)) {
 			set(&list[i], TAPE_V_ABSENT);
 		} else if (is_pointer_field(field)) {
 			changed |= capture_pointer_out(capture, &list[i], &now, field, was, direction, traits,
 			                               good, depth);
 		} else if (field->kind == TAPE_F_STRUCT) {
-			changed |= capture_record_out(capture, &list[i], was, traits, good, depth + 1);
+			changed |= capture_record_out(capture, &list[i], was, &now, direction, traits, good,
+			                              depth + 1);
 		} else if (direction != TAPE_D_IN &&
 		           ((direction == TAPE_D_OUT && good) ||
 		            memcmp(before.image + field->offset, now.image + field->offset, field->size) != 0)) {
@@ -678,7 +752,7 @@ static void capture_info_out(struct tape_capture *capture, struct tape_value *va
 {
 	const struct tape_record *record = &tape_records[in->record];
 	const unsigned char *before = in->before;
-	struct place now = { in->memory, in->memory, (enum tape_record_id)in->record, NULL };
+	struct place now = { in->memory, in->memory, (enum tape_record_id)in->record, NULL, TAPE_D_OUT };
 	if (!good && memcmp(before, now.image, record->size) == 0)
 		return;
 	set(value, TAPE_V_RECORD);
@@ -700,7 +774,7 @@ static void capture_info_out(struct tape_capture *capture, struct tape_value *va
 /* Lengths that could be true: tells layouts of one size apart (CKM_PKCS5_PBKD2). */
 static bool plausible(enum tape_record_id id, const unsigned char *image)
 {
-	struct place place = { image, NULL, id, NULL };
+	struct place place = { image, NULL, id, NULL, TAPE_D_INOUT };
 	for (size_t i = 0; i < tape_records[id].count; i++) {
 		const struct tape_field *field = &tape_fields[tape_records[id].first + i];
 		CK_ULONG length;
@@ -747,7 +821,7 @@ static void capture_parameter(struct tape_capture *capture, struct tape_value *v
 		return;
 	}
 	if (kind == TAPE_P_RECORD && record != TAPE_R_NONE) {
-		capture_far_record(capture, value, parameter, record, NULL, traits, depth);
+		capture_far_record(capture, value, parameter, record, NULL, TAPE_D_INOUT, traits, depth);
 		return;
 	}
 	capture_far_bytes(capture, value, parameter, length);
@@ -804,7 +878,7 @@ static void capture_parameter_out(struct tape_capture *capture, struct tape_valu
 {
 	set(value, TAPE_V_ABSENT);
 	if (in->form == TAPE_V_RECORD) {
-		capture_record_out(capture, value, in, traits, good, 1);
+		capture_record_out(capture, value, in, NULL, TAPE_D_INOUT, traits, good, 1);
 		return;
 	}
 	bool bytes = in->form == TAPE_V_BYTES || in->form == TAPE_V_RAW || in->form == TAPE_V_NUMBER;
@@ -962,6 +1036,20 @@ static void capture_room(struct tape_value *value, void *buffer, CK_ULONG length
 	value->stated = buffer == NULL;
 }
 
+/* The same, with a pointer to how much was given, which may be NULL as well. */
+static void capture_found(struct tape_value *value, void *buffer, CK_ULONG room, const CK_ULONG *count)
+{
+	capture_room(value, buffer, room);
+	if (count != NULL) {
+		if (buffer == NULL)
+			value->form = TAPE_V_QUERY;
+		value->tag = *count;
+	} else if (value->form != TAPE_V_NULL) {
+		value->form = buffer == NULL ? TAPE_V_LENGTH : TAPE_V_UNSTATED;
+	}
+	value->stated = value->form == TAPE_V_QUERY || value->form == TAPE_V_UNSTATED;
+}
+
 static void capture_struct(struct tape_capture *capture, struct tape_value *value,
                            const struct tape_shape *shape, void *memory)
 {
@@ -991,7 +1079,7 @@ static void capture_struct(struct tape_capture *capture, struct tape_value *valu
 			return;
 		}
 	}
-	struct place place = { image, memory, id, NULL };
+	struct place place = { image, memory, id, NULL, TAPE_D_INOUT };
 	capture_record(capture, value, &place, shape->traits, 1);
 }
 
@@ -1078,11 +1166,7 @@ static void capture_argument(struct tape_capture *capture, const struct tape_fun
 		capture_room(value, pointer, w[1]);
 		break;
 	case TAPE_C_FOUND:
-		capture_room(value, pointer, w[1]);
-		if (w[2] == 0 && pointer != NULL)
-			value->form = TAPE_V_UNSTATED;
-		else if (w[2] != 0)
-			value->tag = *(CK_ULONG *)w[2];
+		capture_found(value, pointer, w[1], (const CK_ULONG *)w[2]);
 		break;
 	case TAPE_C_FUNCTIONS:
 	case TAPE_C_INTERFACE:
@@ -1168,7 +1252,7 @@ static void capture_argument_out(struct tape_capture *capture, const struct tape
 		if (in->form == TAPE_V_ABSENT && in->before != NULL)
 			capture_info_out(capture, value, in, good);
 		else
-			capture_record_out(capture, value, in, shape->traits, good, 1);
+			capture_record_out(capture, value, in, NULL, TAPE_D_INOUT, shape->traits, good, 1);
 		break;
 	case TAPE_C_BYTES_AT: {
 		if (w[1] == 0)

@@ -35,13 +35,21 @@ static bool find_module(const void *address, char *path, size_t size)
 	struct link_map *map = NULL;
 	if (dladdr1(address, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 || info.dli_fname == NULL)
 		return false;
+	if (map == NULL || map->l_name == NULL || map->l_name[0] == 0) {
+		/* The program itself, whose name says nothing of where it is. */
+		ssize_t length = readlink("/proc/self/exe", path, size - 1);
+		if (length <= 0)
+			return false;
+		path[length] = 0;
+		return true;
+	}
 	size_t directory = 0;
 	const char *name = info.dli_fname;
 	if (name[0] != '/') {
 		const char *slash = strrchr(name, '/');
 		name = slash == NULL ? name : slash + 1;
 		/* The loader copies without looking at a size: a name that is not absolute is a short one. */
-		if (map == NULL || size < PATH_MAX || dlinfo(map, RTLD_DI_ORIGIN, path) != 0)
+		if (size < PATH_MAX || dlinfo(map, RTLD_DI_ORIGIN, path) != 0)
 			return false;
 		directory = strlen(path);
 		path[directory++] = '/';
@@ -98,19 +106,21 @@ static int load(struct tape_config *config, int fd, struct tape_error *error)
 	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
 		return tape_error_set(error, TAPE_E_INVALID, 0, "%s is not a file", config->path);
 	if (!config->trusted && !safe_for_privileged(config, &status))
-		return tape_error_set(error, TAPE_E_INVALID, 0,
-		                      "%s is not obeyed in a set-uid or set-gid program, since not only root "
-		                      "can write it",
-		                      config->path);
+		return tape_error_set(
+			error, TAPE_E_INVALID, 0,
+			"%s is not obeyed in a set-uid or set-gid program, since not only root "
+			"can write it",
+			config->path);
 	if (status.st_size > (off_t)TAPE_MAX_CONFIG)
-		return tape_error_set(error, TAPE_E_LIMIT, 0, "%s is larger than %zu bytes", config->path,
-		                      TAPE_MAX_CONFIG);
+		return tape_error_set(error, TAPE_E_LIMIT, 0, "%s is larger than %zu bytes",
+		                      config->path, TAPE_MAX_CONFIG);
 	if (status.st_size == 0)
 		return 0;
 	size_t size = (size_t)status.st_size;
 	char *text = tape_pages_get(size);
 	if (text == NULL)
-		return tape_error_set(error, TAPE_E_MEMORY, 0, "no memory to read %s", config->path);
+		return tape_error_set(error, TAPE_E_MEMORY, 0, "no memory to read %s",
+		                      config->path);
 	size_t length = 0;
 	while (length < size) {
 		ssize_t got = read(fd, text + length, size - length);
@@ -137,8 +147,8 @@ static int look(struct tape_config *config, struct tape_error *error)
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	if (fd < 0)
-		return tape_error_set(error, TAPE_E_SYSTEM, 0, "%s cannot be opened (errno %d)", config->path,
-		                      errno);
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "%s cannot be opened (errno %d)",
+		                      config->path, errno);
 	int result = load(config, fd, error);
 	close(fd);
 	return result;
@@ -177,8 +187,8 @@ static int find_line(const struct tape_config *config, const char *variable, con
 			continue;
 		const char *equals = memchr(text, '=', length);
 		if (equals == NULL || memchr(text, 0, length) != NULL)
-			return tape_error_set(error, TAPE_E_INVALID, line, "%s:%zu is not NAME=value",
-			                      config->path, line);
+			return tape_error_set(error, TAPE_E_INVALID, line,
+			                      "%s:%zu is not NAME=value", config->path, line);
 		size_t name_length = (size_t)(equals - text);
 		const char *value = equals + 1;
 		size_t value_length = length - name_length - 1;
@@ -203,14 +213,16 @@ int tape_config_get(struct tape_config *config, const char *variable, char *to, 
 		length = strlen(value);
 	} else {
 		int result = look(config, error);
-		if (result < 0 || (result = find_line(config, variable, &value, &length, error)) < 0)
+		if (result < 0 ||
+		    (result = find_line(config, variable, &value, &length, error)) < 0)
 			return result;
 		if (value == NULL || length == 0)
 			return 0;
 	}
 	if (length >= size)
-		return tape_error_set(error, TAPE_E_LIMIT, 0, "the value of %s is longer than %zu bytes",
-		                      variable, size - 1);
+		return tape_error_set(error, TAPE_E_LIMIT, 0,
+		                      "the value of %s is longer than %zu bytes", variable,
+		                      size - 1);
 	memcpy(to, value, length);
 	to[length] = 0;
 	return 1;

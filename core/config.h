@@ -23,10 +23,10 @@
 #define TAPE_MAX_CONFIG ((size_t)64 * 1024)
 
 struct tape_config {
-	bool trusted;         /* the environment may be listened to, and the file may be anybody's */
-	bool read;            /* the file has been looked for */
-	char path[PATH_MAX];  /* of the file; "" where our own place is not known */
-	char *text;           /* its contents, in pages of our own */
+	bool trusted;        /* the environment may be listened to, and the file may be anybody's */
+	bool read;           /* the file has been looked for */
+	char path[PATH_MAX]; /* of the file; "" where our own place is not known */
+	char *text;          /* its contents, in pages of our own */
 	size_t length, room;
 };
 

@@ -12,7 +12,8 @@ struct where {
 	const char *function;
 	const char *argument;
 	bool output;
-	unsigned int traits; /* of the argument's shape */
+	unsigned int traits;      /* of the argument's shape */
+	enum tape_direction rule; /* of the structure around: IN and OUT hold for all of it */
 };
 
 static int TAPE_PRINTF(4, 5) refuse(const struct tape_parse *parse, const struct where *where,
@@ -176,27 +177,24 @@ static int parse_version(const struct tape_parse *parse, const struct where *whe
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+/* The value of a hexadecimal digit plus one; 0 for any other character. */
+static const unsigned char hex_digits[256] = {
+	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 static bool decode_hex(const struct tape_node *node, unsigned char *to)
 {
 	if (!tape_node_is_text(node) || node->length % 2 != 0)
 		return false;
+	const unsigned char *from = (const unsigned char *)node->text;
 	for (size_t i = 0; i < node->length; i += 2) {
-		int high = hex_digit(node->text[i]);
-		int low = hex_digit(node->text[i + 1]);
-		if (high < 0 || low < 0)
+		unsigned int high = hex_digits[from[i]];
+		unsigned int low = hex_digits[from[i + 1]];
+		if (high == 0 || low == 0)
 			return false;
-		*to++ = (unsigned char)(high << 4 | low);
+		*to++ = (unsigned char)((high - 1) << 4 | (low - 1));
 	}
 	return true;
 }
@@ -526,7 +524,7 @@ static int parse_entry(const struct tape_parse *parse, const struct where *where
 		result = parse_constant(parse, where, node, TAPE_G_CKA, &value->tag);
 		if (result < 0)
 			return result;
-	} else if (typed && !(reading && depth > 1)) {
+	} else if (typed && !(depth > 1 && (reading || where->output))) {
 		return refuse(parse, where, entry, "an attribute without its type");
 	}
 	tag = value->tag;
@@ -695,6 +693,9 @@ static int parse_structs(const struct tape_parse *parse, const struct where *whe
 		return no_memory(parse);
 	size_t i = 0;
 	for (const struct tape_node *child = node->first; child != NULL; child = child->next, i++) {
+		/* One that the module left alone. */
+		if (where->output && child->type == TAPE_NODE_MAPPING && child->count == 0)
+			continue;
 		int result = tape_node_get(child, "partial") != NULL
 			             ? parse_common(parse, where, child, &list[i])
 			             : parse_record(parse, where, child, record, false, depth, &list[i]);
@@ -708,6 +709,9 @@ static int read_field(const struct tape_parse *parse, const struct where *where,
                       const struct tape_node *node, const struct tape_field *field, unsigned int depth,
                       struct tape_value *value)
 {
+	struct where inner = *where;
+	if (where->rule != TAPE_D_IN && where->rule != TAPE_D_OUT)
+		inner.rule = (enum tape_direction)field->direction;
 	set(value, TAPE_V_NUMBER);
 	switch ((enum tape_field_kind)field->kind) {
 	case TAPE_F_LIMIT:
@@ -729,20 +733,18 @@ static int read_field(const struct tape_parse *parse, const struct where *where,
 		return parse_boolean(parse, where, node, &value->number);
 	case TAPE_F_VERSION:
 		return parse_version(parse, where, node, &value->number);
-	case TAPE_F_STRUCT:
-		return parse_record(parse, where, node, (enum tape_record_id)field->detail, false, depth + 1,
-		                    value);
 	case TAPE_F_CHARS:
 		return parse_chars(parse, where, node, field->size, value);
 	case TAPE_F_ULONGS:
 		return parse_ulong_array(parse, where, node, field->size / sizeof(CK_ULONG), value);
+	case TAPE_F_STRUCT:
 	case TAPE_F_P_STRUCT:
 		if (tape_node_is_null(node) || tape_node_get(node, "partial") != NULL)
 			return parse_common(parse, where, node, value);
-		return parse_record(parse, where, node, (enum tape_record_id)field->detail, false, depth + 1,
+		return parse_record(parse, &inner, node, (enum tape_record_id)field->detail, false, depth + 1,
 		                    value);
 	case TAPE_F_P_STRUCTS:
-		return parse_structs(parse, where, node, (enum tape_record_id)field->detail, depth + 1, value);
+		return parse_structs(parse, &inner, node, (enum tape_record_id)field->detail, depth + 1, value);
 	case TAPE_F_P_TEMPLATE:
 		return parse_template(parse, where, node, NULL, true, false, depth + 1, value);
 	case TAPE_F_P_MECHANISM:
@@ -790,7 +792,8 @@ static unsigned int field_forms(const struct tape_field *field, bool output)
 	case TAPE_F_P_PARENT_BITS:
 	case TAPE_F_P_TEXTZ:
 	case TAPE_F_P_VARIANT:
-		return bytes;
+		/* Only one length is the module's to write without contents. */
+		return field->kind == TAPE_F_P_BYTES_AT ? bytes | IS(LENGTH) : bytes;
 	default:
 		return IS(NUMBER);
 	}
@@ -822,6 +825,10 @@ static const struct tape_field *find_field(const struct tape_record *record, con
 /* Whether an output can be spelled for a field; for a structure its own fields say so. */
 static bool may_be_written(const struct where *where, const struct tape_field *field)
 {
+	bool pointer = field->kind >= TAPE_F_P_BYTES;
+	/* Where all of a structure is output, the pointers in it are the module's own. */
+	if (where->rule == TAPE_D_IN || where->rule == TAPE_D_OUT)
+		return where->rule == TAPE_D_OUT && !pointer;
 	switch ((enum tape_field_kind)field->kind) {
 	case TAPE_F_STRUCT:
 	case TAPE_F_P_STRUCT:
@@ -1221,9 +1228,10 @@ static unsigned int input_forms(const struct tape_shape *shape)
 	case TAPE_C_FILL:
 	case TAPE_C_LATER:
 	case TAPE_C_LIST_AT:
-	case TAPE_C_FOUND:
 	case TAPE_C_INTERFACES:
 		return IS(NULL) | IS(QUERY) | IS(ROOM) | IS(UNSTATED);
+	case TAPE_C_FOUND:
+		return IS(NULL) | IS(LENGTH) | IS(QUERY) | IS(ROOM) | IS(UNSTATED);
 	case TAPE_C_NUMBER_AT:
 	case TAPE_C_FUNCTIONS:
 	case TAPE_C_INTERFACE:
@@ -1358,7 +1366,7 @@ static int parse_values(struct tape_parse *parse, const struct tape_function *fu
                         const struct tape_node *map, size_t line, bool output,
                         const struct tape_value *in, struct tape_value *values)
 {
-	struct where where = { function->name.text, output ? "out" : "in", output, 0 };
+	struct where where = { function->name.text, output ? "out" : "in", output, 0, TAPE_D_INOUT };
 	bool seen[TAPE_MAX_ARGUMENTS] = { false };
 	if (map != NULL && map->type == TAPE_NODE_SCALAR) {
 		set_lost(function, map, output, values);
@@ -1414,7 +1422,7 @@ int tape_parse_out(struct tape_parse *parse, const struct tape_function *functio
 
 int tape_parse_rv(struct tape_parse *parse, const struct tape_node *node, CK_RV *ret_rv)
 {
-	static const struct where where = { "a return", "rv", true, 0 };
+	static const struct where where = { "a return", "rv", true, 0, TAPE_D_INOUT };
 	uint64_t value;
 	int result = parse_constant(parse, &where, node, TAPE_G_CKR, &value);
 	if (result == 0)

@@ -49,10 +49,10 @@ static void print_word(struct tape_buf *buf, uint64_t number)
 
 void tape_print_number(struct tape_buf *buf, uint64_t number)
 {
-	if (number <= TAPE_MAX_EXACT)
-		tape_put_decimal(buf, number);
-	else if (number == CK_UNAVAILABLE_INFORMATION)
+	if (TAPE_UNLIKELY(number == CK_UNAVAILABLE_INFORMATION))
 		TAPE_PUT(buf, "\"unavailable\"");
+	else if (number <= TAPE_MAX_EXACT)
+		tape_put_decimal(buf, number);
 	else
 		print_word(buf, number);
 }
@@ -518,6 +518,8 @@ static void print_field(struct tape_buf *buf, const struct tape_field *field,
 				TAPE_PUT(buf, ", ");
 			if (child->form == TAPE_V_RECORD)
 				print_record(buf, child, false);
+			else if (child->form == TAPE_V_ABSENT)
+				TAPE_PUT(buf, "{}");
 			else
 				print_common(buf, child, false);
 		}

@@ -94,7 +94,7 @@ static int read_return(struct tape_item *item, const struct tape_node *names, st
 static int check_header(const struct tape_node *node, struct tape_error *error)
 {
 	static const char *const texts[] = { "version", "started", "redact" };
-	static const char *const maps[] = { "process", "module", "abi", "names" };
+	static const char *const maps[] = { "process", "module", "abi", "names", "rules" };
 	const struct tape_node *format = tape_node_get(node, "p11tape");
 	uint64_t number;
 	struct tape_node *map;
@@ -191,6 +191,7 @@ static int read_item(struct tape_item *item, struct tape_node *node, const struc
                      struct tape_error *error)
 {
 	static const char *const return_keys[] = { "return", "out", "rv", "took", "partial", "injected" };
+	static const char *const end_keys[] = { "end", "load", "last", "open", "many", "at" };
 	const struct tape_node *key;
 	int result;
 	memset(item, 0, sizeof(*item));
@@ -216,6 +217,9 @@ static int read_item(struct tape_item *item, struct tape_node *node, const struc
 	}
 	item->kind = tape_node_get(node, "end") != NULL ? TAPE_ITEM_END : TAPE_ITEM_EVENT;
 	item->name = node->first->key;
+	if (item->kind == TAPE_ITEM_END &&
+	    (result = check_keys(node, end_keys, TAPE_ARRAY_SIZE(end_keys), error)) < 0)
+		return result;
 	if (item->kind == TAPE_ITEM_EVENT && !is_event(item->name))
 		return tape_error_set(error, TAPE_E_INVALID, item->line, "'%.60s' is not a kind of item",
 		                      item->name);
@@ -397,7 +401,7 @@ int tape_reader_refresh(struct tape_reader *reader, struct tape_error *error)
 		return result;
 	/* Record lines are complete items, so a new parser can begin where the old one ended. */
 	struct tape_yaml *yaml;
-	result = tape_yaml_open(&yaml, reader->fd, reader->end, end, 1, error);
+	result = tape_yaml_open(&yaml, reader->fd, reader->end, end, tape_yaml_line(reader->yaml), error);
 	if (result < 0)
 		return result;
 	tape_yaml_close(reader->yaml);

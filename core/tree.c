@@ -129,14 +129,29 @@ bool tape_node_seconds(const struct tape_node *node, uint64_t *ret_nanoseconds)
 
 /* ---- spelling -------------------------------------------------------------------------------- */
 
+/* What JSON takes for a number, but for signs and exponents. */
+static bool is_json_number(const char *text, size_t length)
+{
+	size_t whole = 0;
+	while (whole < length && text[whole] >= '0' && text[whole] <= '9')
+		whole++;
+	if (whole == 0 || (whole > 1 && text[0] == '0'))
+		return false;
+	size_t end = whole;
+	if (end < length && text[end] == '.')
+		for (end++; end < length && text[end] >= '0' && text[end] <= '9';)
+			end++;
+	return end == length && end != whole + 1;
+}
+
 void tape_node_put_flow(struct tape_buf *buf, const struct tape_node *node)
 {
 	bool mapping = node->type == TAPE_NODE_MAPPING;
 	if (node->type == TAPE_NODE_SCALAR) {
 		bool boolean;
-		uint64_t number;
 		/* JSON has no plain words and no hexadecimal numbers: those are quoted. */
-		if (!node->quoted && (tape_node_boolean(node, &boolean) || tape_node_seconds(node, &number)))
+		if (!node->quoted &&
+		    (tape_node_boolean(node, &boolean) || is_json_number(node->text, node->length)))
 			tape_put(buf, node->text, node->length);
 		else if (tape_node_is_null(node))
 			TAPE_PUT(buf, "null");
@@ -207,7 +222,7 @@ static void put_block_flow(struct tape_buf *buf, const struct tape_node *node, b
 	bool mapping = node->type == TAPE_NODE_MAPPING;
 	content = content || is_content_key(node);
 	if (node->type == TAPE_NODE_SCALAR) {
-		if (node->quoted && !content && is_plain_name(node->text, node->length))
+		if (!content && is_plain_name(node->text, node->length))
 			tape_put(buf, node->text, node->length);
 		else
 			tape_node_put_flow(buf, node);

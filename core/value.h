@@ -49,8 +49,11 @@ struct tape_value {
 	const void *before;
 };
 
-/* Attribute type of the entries of a template being read whose type the caller leaves to chance. */
-#define TAPE_TAG_ANY UINT64_MAX
+/*
+ * Attribute type of the entries of a template being read whose type the caller leaves to chance. Not ~0,
+ * which is what a failed look-up gives to C_CreateObject as well.
+ */
+#define TAPE_TAG_ANY UINT64_C(0xa17f0ca11eda7a9e)
 
 /* How deep templates, parameters and nested structures may go before we stop following them. */
 #define TAPE_MAX_DEPTH 8

@@ -56,6 +56,11 @@ int tape_yaml_open(struct tape_yaml **ret_yaml, int fd, uint64_t begin, uint64_t
 	return 0;
 }
 
+size_t tape_yaml_line(const struct tape_yaml *yaml)
+{
+	return yaml->line + yaml->parser.mark.line;
+}
+
 void tape_yaml_close(struct tape_yaml *yaml)
 {
 	if (yaml == NULL)

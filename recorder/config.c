@@ -22,15 +22,17 @@ static int read_redact(struct tape_options *options, struct tape_error *error)
 static int read_all(struct tape_options *options, struct tape_error *error)
 {
 	struct tape_config *config = &options->config;
-	int result = tape_config_get(config, "P11TAPE_MODULE", options->module, sizeof(options->module),
-	                             error);
+	int result = tape_config_get(config, "P11TAPE_MODULE", options->module,
+	                             sizeof(options->module), error);
 	if (result < 0)
 		return result;
 	if (result == 0)
 		return tape_error_set(error, TAPE_E_INVALID, 0,
 		                      "which module to record is not said; set P11TAPE_MODULE%s%s",
-		                      config->path[0] == 0 ? "" : " or write it into ", config->path);
-	result = tape_config_get(config, "P11TAPE_TRACE", options->trace, sizeof(options->trace), error);
+		                      config->path[0] == 0 ? "" : " or write it into ",
+		                      config->path);
+	result = tape_config_get(config, "P11TAPE_TRACE", options->trace, sizeof(options->trace),
+	                         error);
 	if (result < 0)
 		return result;
 	if (result == 0)

@@ -40,7 +40,8 @@ static CK_UTF8CHAR standard_name[] = "PKCS 11";
 static tape_any_fn pointer_in(const void *list, size_t index)
 {
 	tape_any_fn pointer;
-	memcpy(&pointer, (const char *)list + POINTERS_AT + index * sizeof(pointer), sizeof(pointer));
+	memcpy(&pointer, (const char *)list + POINTERS_AT + index * sizeof(pointer),
+	       sizeof(pointer));
 	return pointer;
 }
 
@@ -57,7 +58,8 @@ static tape_any_fn find_trampoline(size_t index, tape_any_fn theirs)
 {
 	/* Where the program made our names global, the target's own list can be bound to them. */
 	for (size_t set = 0; set < TAPE_SETS; set++)
-		if (theirs == tape_trampolines[set][index] || theirs == atomic_load(&tape_targets[set][index]))
+		if (theirs == tape_trampolines[set][index] ||
+		    theirs == atomic_load(&tape_targets[set][index]))
 			return tape_trampolines[set][index];
 	/* That set 0 has no discovery function says that the target does not export it. */
 	for (size_t set = tape_functions[index].finds ? 1 : 0; set < TAPE_SETS; set++) {
@@ -90,7 +92,8 @@ static void *present_list(struct tape_state *state, void *theirs, size_t pointer
 		memcpy(ours, theirs, sizeof(CK_VERSION));
 		for (size_t i = 0; i < pointers; i++) {
 			tape_any_fn pointer = pointer_in(theirs, i);
-			tape_any_fn trampoline = pointer == NULL ? NULL : find_trampoline(i, pointer);
+			tape_any_fn trampoline =
+				pointer == NULL ? NULL : find_trampoline(i, pointer);
 			if (pointer != NULL && trampoline == NULL) {
 				passed = tape_functions[i].name.text;
 				trampoline = pointer;
@@ -161,7 +164,8 @@ static CK_INTERFACE *present_interface(struct tape_state *state, CK_INTERFACE *t
 		present_list(state, theirs->pFunctionList, pointers_of(theirs->pFunctionList));
 	tape_lock_take(&state->lists_lock);
 	size_t at = 0;
-	while (at < MAX_INTERFACES && interfaces[at].theirs != NULL && interfaces[at].theirs != theirs)
+	while (at < MAX_INTERFACES && interfaces[at].theirs != NULL &&
+	       interfaces[at].theirs != theirs)
 		at++;
 	if (at < MAX_INTERFACES) {
 		interfaces[at].theirs = theirs;
@@ -178,7 +182,8 @@ static CK_INTERFACE *present_interface(struct tape_state *state, CK_INTERFACE *t
 
 static CK_INTERFACE *their_interface(CK_BYTE major, CK_BYTE minor)
 {
-	CK_C_GetInterface get = (CK_C_GetInterface)atomic_load(&tape_targets[0][TAPE_FN_C_GetInterface]);
+	CK_C_GetInterface get =
+		(CK_C_GetInterface)atomic_load(&tape_targets[0][TAPE_FN_C_GetInterface]);
 	CK_VERSION version = { major, minor };
 	CK_INTERFACE *found = NULL;
 	if (get == NULL || get(standard_name, &version, &found, 0) != CKR_OK || found == NULL ||
@@ -236,7 +241,8 @@ static tape_any_fn find_in_lists(struct tape_state *state, enum tape_function_id
 		if (interface == NULL)
 			interface = their_interface(3, 0);
 		if (interface != NULL)
-			adopt(state, interface->pFunctionList, pointers_of(interface->pFunctionList));
+			adopt(state, interface->pFunctionList,
+			      pointers_of(interface->pFunctionList));
 	}
 	return atomic_load(&tape_targets[0][id]);
 }
@@ -301,8 +307,8 @@ static CK_RV answer_interface(struct tape_state *state, const char *name, const 
 	const CK_FUNCTION_LIST *list = interface->pFunctionList;
 	/* What softokn and p11-kit return where nothing matches: NSS asks again without the flag. */
 	if ((name != NULL && strcmp(name, (const char *)standard_name) != 0) ||
-	    (version != NULL && (version->major != list->version.major ||
-	                         version->minor != list->version.minor)) ||
+	    (version != NULL &&
+	     (version->major != list->version.major || version->minor != list->version.minor)) ||
 	    (flags & ~interface->flags) != 0)
 		return CKR_ARGUMENTS_BAD;
 	*to = interface;
@@ -324,7 +330,8 @@ CK_RV tape_discovery_answer(struct tape_call *call)
 		case TAPE_C_FUNCTIONS:
 			return answer_list(call->state, (CK_FUNCTION_LIST **)w[0]);
 		case TAPE_C_INTERFACES:
-			return answer_interfaces(call->state, (CK_INTERFACE *)w[0], (CK_ULONG *)w[1]);
+			return answer_interfaces(call->state, (CK_INTERFACE *)w[0],
+			                         (CK_ULONG *)w[1]);
 		case TAPE_C_TEXTZ:
 			name = (const char *)w[0];
 			break;
@@ -378,7 +385,8 @@ bool tape_discovery_enter(struct tape_call *call, tape_any_fn *target)
 	struct tape_state *state = call->state;
 	if (!enter_once(state)) {
 		if (!atomic_exchange(&told_loop, true))
-			tape_tell("%s leads back to this recorder; set P11TAPE_MODULE to the module that is "
+			tape_tell("%s leads back to this recorder; set P11TAPE_MODULE to the "
+			          "module that is "
 			          "to be recorded",
 			          tape_module_path());
 		return false;
@@ -392,7 +400,8 @@ bool tape_discovery_enter(struct tape_call *call, tape_any_fn *target)
 	call->room = 0;
 	for (size_t i = 0; i < function->count; i++) {
 		const uintptr_t *w = call->words + function->arguments[i].word;
-		if (tape_shapes[function->arguments[i].kind].codec == TAPE_C_INTERFACES && w[1] != 0)
+		if (tape_shapes[function->arguments[i].kind].codec == TAPE_C_INTERFACES &&
+		    w[1] != 0)
 			call->room = *(const CK_ULONG *)w[1];
 	}
 	return true;

@@ -49,14 +49,16 @@ static bool is_ourselves(const struct link_map *map)
 {
 	Dl_info info;
 	struct link_map *own = NULL;
-	return dladdr1((const void *)&hint, &info, (void **)&own, RTLD_DL_LINKMAP) != 0 && own == map;
+	return dladdr1((const void *)&hint, &info, (void **)&own, RTLD_DL_LINKMAP) != 0 &&
+	       own == map;
 }
 
 /* The path that the loader found, made absolute. */
 static void find_path(struct start *start, const struct link_map *map)
 {
-	const char *name = map != NULL && map->l_name != NULL && map->l_name[0] != 0 ? map->l_name
-	                                                                             : start->options.module;
+	const char *name = map != NULL && map->l_name != NULL && map->l_name[0] != 0
+	                           ? map->l_name
+	                           : start->options.module;
 	size_t length = strlen(name);
 	size_t directory = 0;
 	if (name[0] != '/' && strchr(name, '/') != NULL &&
@@ -101,8 +103,8 @@ static int open_target(struct start *start)
 	start->handle = dlopen(module, RTLD_NOW | RTLD_LOCAL);
 	if (start->handle == NULL) {
 		const char *why = dlerror();
-		tape_error_set(&start->error, TAPE_E_SYSTEM, 0, "%s cannot be loaded: %s; %s", module,
-		               why == NULL ? "the loader does not say why" : why, hint);
+		tape_error_set(&start->error, TAPE_E_SYSTEM, 0, "%s cannot be loaded: %s; %s",
+		               module, why == NULL ? "the loader does not say why" : why, hint);
 		/* What a program loads lazily may lack a function that nobody calls. */
 		start->handle = dlopen(module, RTLD_LAZY | RTLD_LOCAL);
 		if (start->handle == NULL)
@@ -111,8 +113,8 @@ static int open_target(struct start *start)
 	if (dlinfo(start->handle, RTLD_DI_LINKMAP, &map) != 0)
 		map = NULL;
 	if (map != NULL && is_ourselves(map))
-		return tape_error_set(&start->error, TAPE_E_INVALID, 0, "%s is this recorder itself; %s",
-		                      module, hint);
+		return tape_error_set(&start->error, TAPE_E_INVALID, 0,
+		                      "%s is this recorder itself; %s", module, hint);
 	find_path(start, map);
 	return find_functions(start);
 }
@@ -217,6 +219,9 @@ struct tape_state *tape_module_start(void)
 	struct start *start = tape_pages_get(sizeof(*start));
 	if (start == NULL)
 		return NULL;
+	/* Much of what follows is a cancellation point, where the program expects none. */
+	int cancel;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	int prepared = atomic_load(&loaded) ? 0 : prepare(start);
 	tape_lock_take(&state->start_lock);
 	if (atomic_load(&state->part) == 0 && !atomic_load(&state->failed))
@@ -225,6 +230,7 @@ struct tape_state *tape_module_start(void)
 	if (start->handle != NULL)
 		dlclose(start->handle);
 	tape_pages_free(start, sizeof(*start));
+	pthread_setcancelstate(cancel, &cancel);
 	return atomic_load(&state->part) == 0 ? NULL : state;
 }
 
@@ -233,6 +239,8 @@ struct tape_state *tape_module_start(void)
 __attribute__((destructor)) static void unload(void)
 {
 	int saved = errno;
+	int cancel;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	struct tape_state *state = tape_state_current();
 	if (state != NULL)
 		tape_record_end(state, atomic_load(&exiting) ? "exit" : "unload");
@@ -246,5 +254,6 @@ __attribute__((destructor)) static void unload(void)
 		tape_state_free();
 	}
 out:
+	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 }

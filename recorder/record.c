@@ -30,11 +30,11 @@
 #define MAX_OPEN 64
 
 static struct tape_file file = { .fd = TAPE_FILE_CLOSED };
-static struct tape_part part;       /* the one that is being written; its `last` is last_id */
-static uint64_t part_began;         /* monotonic */
-static unsigned int parts;          /* begun by this process and its parents */
-static atomic_size_t last_id;       /* goes on in children, so that no id means two calls */
-static const char *_Atomic ended;   /* why the end stands there already: it is said again later */
+static struct tape_part part;     /* the one that is being written; its `last` is last_id */
+static uint64_t part_began;       /* monotonic */
+static unsigned int parts;        /* begun by this process and its parents */
+static atomic_size_t last_id;     /* goes on in children, so that no id means two calls */
+static const char *_Atomic ended; /* why the end stands there already: it is said again later */
 static bool keep_pins;
 static struct tape_secrets secrets; /* children go on with their parent's names */
 
@@ -69,8 +69,8 @@ static void find_message_inits(void)
 static size_t find_message(CK_SESSION_HANDLE session, bool seal)
 {
 	size_t i = 0;
-	while (i < MAX_MESSAGES && (messages[i].record == TAPE_R_NONE || messages[i].session != session ||
-	                            messages[i].seal != seal))
+	while (i < MAX_MESSAGES && (messages[i].record == TAPE_R_NONE ||
+	                            messages[i].session != session || messages[i].seal != seal))
 		i++;
 	return i;
 }
@@ -116,10 +116,12 @@ static enum tape_record_id message_record(void *context, CK_SESSION_HANDLE sessi
 
 /* ---- the header and the end ------------------------------------------------------------------ */
 
+/* proc(5): the 22nd field of stat. The second one is a name in parentheses, with anything in it. */
+#define START_FIELD 22
+
 /* When this process began, in ticks since boot: with the process number it is nobody else. */
 static uint64_t process_start(void)
 {
-	enum { START = 22 }; /* the 22nd field of the line; the second one is a name in parentheses */
 	char text[1024];
 	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -131,10 +133,10 @@ static uint64_t process_start(void)
 		return 0;
 	unsigned int field = 2;
 	uint64_t number = 0;
-	for (; at < text + got && field <= START; at++) {
+	for (; at < text + got && field <= START_FIELD; at++) {
 		if (*at == ' ')
 			field++;
-		else if (field == START && *at >= '0' && *at <= '9')
+		else if (field == START_FIELD && *at >= '0' && *at <= '9')
 			number = number * 10 + (uint64_t)(*at - '0');
 	}
 	return number;
@@ -188,16 +190,18 @@ static int prepare_secrets(struct tape_state *state, const struct tape_heading *
 	secrets.lock = &state->secrets_lock;
 	if (keep_pins || !first || tape_secrets_init(&secrets, &state->secrets_lock) == 0)
 		return 0;
-	return tape_error_set(error, TAPE_E_SYSTEM, 0,
-	                      "the system gives no random numbers (%s), without which PINs cannot be hidden; "
-	                      "set P11TAPE_REDACT=none to record them",
-	                      tape_errno_text(errno));
+	return tape_error_set(
+		error, TAPE_E_SYSTEM, 0,
+		"the system gives no random numbers (%s), without which PINs cannot be hidden; "
+		"set P11TAPE_REDACT=none to record them",
+		tape_errno_text(errno));
 }
 
 int tape_record_begin(struct tape_state *state, const struct tape_heading *heading, bool first,
                       struct tape_error *error)
 {
-	struct tape_origin origin = { heading->program, heading->module, getpid(), process_start() };
+	struct tape_origin origin = { heading->program, heading->module, getpid(),
+		                      process_start() };
 	size_t forked_after = atomic_load(&last_id);
 	find_message_inits();
 	atomic_store(&ended, NULL);
@@ -218,7 +222,8 @@ int tape_record_begin(struct tape_state *state, const struct tape_heading *headi
 	if (result < 0 && first)
 		return result;
 	if (result < 0)
-		tape_tell("%s; the calls of process %d go unrecorded", error->sentence, (int)origin.pid);
+		tape_tell("%s; the calls of process %d go unrecorded", error->sentence,
+		          (int)origin.pid);
 	atomic_store_explicit(&state->part, ++parts, memory_order_release);
 	return 0;
 }
@@ -386,7 +391,8 @@ static void open_call(struct tape_call *call)
 	struct tape_thread *thread = tape_thread_find(call->state);
 	call->thread = thread;
 	call->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
-	call->outer = thread == NULL ? 0 : atomic_load_explicit(&thread->open, memory_order_relaxed);
+	call->outer =
+		thread == NULL ? 0 : atomic_load_explicit(&thread->open, memory_order_relaxed);
 	if (TAPE_UNLIKELY(thread == NULL || call->outer != 0))
 		atomic_fetch_add(&call->state->unlisted, 1);
 	if (thread != NULL)
@@ -440,6 +446,13 @@ out:
 	return NULL;
 }
 
+/* Say whether a call has a first half to return to. A child that was forked inside it has not. */
+static bool is_ours(const struct tape_call *call)
+{
+	return call->part != 0 && tape_state_current() == call->state &&
+	       call->part == atomic_load_explicit(&call->state->part, memory_order_relaxed);
+}
+
 CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 {
 	if (TAPE_UNLIKELY(call->state == NULL))
@@ -447,17 +460,16 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 	int saved = errno;
 	if (TAPE_UNLIKELY(call->finds))
 		tape_discovery_leave(call, rv);
-	/* A child that was forked inside the call returns too: the call is not its own. */
-	if (TAPE_LIKELY(call->part != 0 &&
-	                call->part == atomic_load_explicit(&call->state->part, memory_order_relaxed))) {
+	if (TAPE_LIKELY(is_ours(call))) {
 		write_return(call, rv, tape_clock_monotonic());
 		close_call(call);
 		const char *why = atomic_load_explicit(&ended, memory_order_relaxed);
 		if (TAPE_UNLIKELY(why != NULL))
 			put_end(&call->buf, call->state, why);
 		tape_file_write(&file, &call->state->file_lock, call->buf.data, call->buf.length);
-		if (rv == CKR_OK && TAPE_UNLIKELY(message_init[call->function - tape_functions] != NO_MESSAGE))
-			note_message(call, message_init[call->function - tape_functions]);
+		size_t init = message_init[call->function - tape_functions];
+		if (TAPE_UNLIKELY(init != NO_MESSAGE) && rv == CKR_OK)
+			note_message(call, init);
 	}
 	if (call->part != 0) {
 		if (TAPE_UNLIKELY(call->buf.data != call->buf.first))

@@ -59,10 +59,10 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv);
 
 /* What a header says beside the process and the module. */
 struct tape_heading {
-	const char *pattern;                      /* P11TAPE_TRACE */
+	const char *pattern; /* P11TAPE_TRACE */
 	const char *program;
 	const char *module;
-	bool exports[TAPE_FN_COUNT];              /* the entry points that the target has */
+	bool exports[TAPE_FN_COUNT]; /* the entry points that the target has */
 	bool keep_pins;
 };
 

@@ -35,9 +35,11 @@ struct tape_thread {
 };
 
 struct tape_state {
-	atomic_uint part;  /* number of the part that this process writes; 0: none yet, or a forked child */
+	atomic_uint
+		part; /* number of the part that this process writes; 0: none yet, or a forked child */
 	atomic_bool failed; /* it could not begin, and has said so */
-	atomic_bool stays;  /* the kernel does not empty this on fork: process numbers are compared */
+	atomic_bool
+		stays; /* the kernel does not empty this on fork: process numbers are compared */
 	atomic_int pid;
 	struct tape_lock start_lock;   /* beginning a part */
 	struct tape_lock file_lock;    /* writing, in trouble */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -131,15 +132,18 @@ static size_t read_head(int fd, char *head, size_t size)
 	}
 }
 
-static enum whose whose_header(struct workspace *work, size_t length, const struct tape_origin *origin)
+static enum whose whose_header(struct workspace *work, size_t length,
+                               const struct tape_origin *origin)
 {
 	static const char block_begin[] = "- p11tape: ";
 	const char *head = work->head;
 	if (length == 0)
 		return WHOSE_OTHER;
-	if (length >= sizeof(block_begin) && memcmp(head, block_begin, sizeof(block_begin) - 1) == 0)
+	if (length >= sizeof(block_begin) &&
+	    memcmp(head, block_begin, sizeof(block_begin) - 1) == 0)
 		return WHOSE_OTHER;
-	if (length < sizeof(header_begin) || memcmp(head, header_begin, sizeof(header_begin) - 1) != 0)
+	if (length < sizeof(header_begin) ||
+	    memcmp(head, header_begin, sizeof(header_begin) - 1) != 0)
 		return WHOSE_FOREIGN;
 	const char *newline = memchr(head, '\n', length);
 	if (newline == NULL || origin->start == 0)
@@ -157,8 +161,9 @@ static bool is_private(const struct stat *status)
 	       (status->st_mode & (S_IRWXG | S_IRWXO)) == 0;
 }
 
-static enum whose examine(const char *path, const struct tape_origin *origin, struct workspace *work,
-                          struct tape_part *ret_part, struct stat *ret_status)
+static enum whose examine(const char *path, const struct tape_origin *origin,
+                          struct workspace *work, struct tape_part *ret_part,
+                          struct stat *ret_status)
 {
 	enum whose whose = WHOSE_FOREIGN;
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -181,7 +186,8 @@ static void put_module_name(struct tape_buf *buf, const struct tape_origin *orig
 	const char *slash = strrchr(origin->module, '/');
 	const char *name = slash == NULL ? origin->module : slash + 1;
 	const char *suffix = strstr(name, ".so");
-	tape_put(buf, name, suffix == NULL || suffix == name ? strlen(name) : (size_t)(suffix - name));
+	tape_put(buf, name,
+	         suffix == NULL || suffix == name ? strlen(name) : (size_t)(suffix - name));
 }
 
 static void put_compact_time(struct tape_buf *buf)
@@ -221,10 +227,11 @@ static int expand(struct tape_buf *buf, const char *pattern, unsigned int counte
 			tape_put_char(buf, '%');
 			break;
 		default:
-			return tape_error_set(error, TAPE_E_INVALID, 0,
-			                      "P11TAPE_TRACE (%s) has a %% before something else than "
-			                      "p, e, m, n, t or %%",
-			                      pattern);
+			return tape_error_set(
+				error, TAPE_E_INVALID, 0,
+				"P11TAPE_TRACE (%s) has a %% before something else than "
+				"p, e, m, n, t or %%",
+				pattern);
 		}
 	}
 	return 0;
@@ -247,8 +254,8 @@ static int finish_name(struct tape_buf *buf, const char *pattern, struct tape_er
 	tape_put_char(buf, 0);
 	if (!buf->failed)
 		return 0;
-	return tape_error_set(error, TAPE_E_LIMIT, 0, "the name that P11TAPE_TRACE (%s) makes is too long",
-	                      pattern);
+	return tape_error_set(error, TAPE_E_LIMIT, 0,
+	                      "the name that P11TAPE_TRACE (%s) makes is too long", pattern);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -297,16 +304,18 @@ static int take(struct tape_file *file, int fd)
 
 static int cannot_create(const char *path, int why, struct tape_error *error)
 {
-	return tape_error_set(error, TAPE_E_SYSTEM, 0,
-	                      "the trace %s cannot be created: %s; set P11TAPE_TRACE to a file that can",
-	                      path, tape_errno_text(why));
+	return tape_error_set(
+		error, TAPE_E_SYSTEM, 0,
+		"the trace %s cannot be created: %s; set P11TAPE_TRACE to a file that can", path,
+		tape_errno_text(why));
 }
 
 /* Open what examine() called ours, making sure that it still is that file. */
 static int continue_in(struct tape_file *file, const struct stat *expected)
 {
 	struct stat status;
-	int fd = open(file->path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = open(file->path,
+	              O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &status) == 0 && status.st_dev == expected->st_dev &&
@@ -320,7 +329,8 @@ static int continue_in(struct tape_file *file, const struct stat *expected)
 static int create(struct tape_file *file)
 {
 	int fd = open(file->path,
-	              O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
+	              O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
+	              0600);
 	return fd < 0 ? -1 : take(file, fd);
 }
 
@@ -331,10 +341,11 @@ static int make_absolute(struct tape_file *file, struct tape_buf *buf, const cha
 		return 0;
 	if (file->base[0] == 0 && getcwd(file->base, sizeof(file->base)) == NULL) {
 		file->base[0] = 0;
-		return tape_error_set(error, TAPE_E_SYSTEM, 0,
-		                      "the working directory is not known (%s); set P11TAPE_TRACE to an "
-		                      "absolute path",
-		                      tape_errno_text(errno));
+		return tape_error_set(
+			error, TAPE_E_SYSTEM, 0,
+			"the working directory is not known (%s); set P11TAPE_TRACE to an "
+			"absolute path",
+			tape_errno_text(errno));
 	}
 	tape_put_text(buf, file->base);
 	tape_put_char(buf, '/');
@@ -342,8 +353,8 @@ static int make_absolute(struct tape_file *file, struct tape_buf *buf, const cha
 }
 
 /* A pattern with a counter: the first number that is free. */
-static int open_counted(struct tape_file *file, const char *pattern, const struct tape_origin *origin,
-                        struct tape_error *error)
+static int open_counted(struct tape_file *file, const char *pattern,
+                        const struct tape_origin *origin, struct tape_error *error)
 {
 	bool counts;
 	for (unsigned int counter = 1; counter <= MAX_NAMES; counter++) {
@@ -362,8 +373,8 @@ static int open_counted(struct tape_file *file, const char *pattern, const struc
 	return cannot_create(file->path, errno, error);
 }
 
-static int open_named(struct tape_file *file, const struct tape_origin *origin, struct workspace *work,
-                      struct tape_part *part, struct tape_error *error)
+static int open_named(struct tape_file *file, const struct tape_origin *origin,
+                      struct workspace *work, struct tape_part *part, struct tape_error *error)
 {
 	struct tape_buf suffix;
 	bool with_process = false;
@@ -388,10 +399,11 @@ static int open_named(struct tape_file *file, const struct tape_origin *origin, 
 		part->load = 1;
 		part->last = 0;
 		if (whose == WHOSE_FOREIGN && suffix.length == 0)
-			return tape_error_set(error, TAPE_E_INVALID, 0,
-			                      "%s exists already and is not a trace; remove it or set "
-			                      "P11TAPE_TRACE to another name",
-			                      file->path);
+			return tape_error_set(
+				error, TAPE_E_INVALID, 0,
+				"%s exists already and is not a trace; remove it or set "
+				"P11TAPE_TRACE to another name",
+				file->path);
 		/* Say what is ours in the name, and count only if even that is taken. */
 		suffix.length = plain;
 		if (whose == WHOSE_MODULE && !with_module) {
@@ -414,8 +426,9 @@ static int open_named(struct tape_file *file, const struct tape_origin *origin, 
 	return cannot_create(work->name, EEXIST, error);
 }
 
-static int open_pattern(struct tape_file *file, const char *pattern, const struct tape_origin *origin,
-                        struct workspace *work, struct tape_part *part, struct tape_error *error)
+static int open_pattern(struct tape_file *file, const char *pattern,
+                        const struct tape_origin *origin, struct workspace *work,
+                        struct tape_part *part, struct tape_error *error)
 {
 	struct tape_buf name;
 	bool counts;
@@ -448,7 +461,8 @@ int tape_file_open(struct tape_file *file, const char *pattern, const struct tap
 static bool is_this_file(const struct tape_file *file, int fd)
 {
 	struct stat status;
-	return fstat(fd, &status) == 0 && status.st_dev == file->device && status.st_ino == file->inode;
+	return fstat(fd, &status) == 0 && status.st_dev == file->device &&
+	       status.st_ino == file->inode;
 }
 
 void tape_file_close(struct tape_file *file)
@@ -465,6 +479,12 @@ void tape_file_close(struct tape_file *file)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+/* write() is a cancellation point: a thread must not end in us where it would not without us. */
+static inline ssize_t write_uncancelled(int fd, const char *bytes, size_t size)
+{
+	return (ssize_t)syscall(SYS_write, fd, bytes, size);
+}
+
 /* A write beyond RLIMIT_FSIZE raises SIGXFSZ, which is ours to bear and not the application's. */
 static ssize_t write_quietly(int fd, const char *bytes, size_t size)
 {
@@ -473,7 +493,7 @@ static ssize_t write_quietly(int fd, const char *bytes, size_t size)
 	sigaddset(&ours, SIGXFSZ);
 	sigpending(&pending);
 	pthread_sigmask(SIG_BLOCK, &ours, &before);
-	ssize_t written = write(fd, bytes, size);
+	ssize_t written = write_uncancelled(fd, bytes, size);
 	int why = errno;
 	if (written < 0 && why == EFBIG && !sigismember(&pending, SIGXFSZ))
 		while (sigtimedwait(&ours, NULL, &(struct timespec){ 0 }) < 0 && errno == EINTR)
@@ -487,7 +507,8 @@ static ssize_t write_quietly(int fd, const char *bytes, size_t size)
 static int reopen(struct tape_file *file)
 {
 	atomic_store(&file->fd, TAPE_FILE_LOST);
-	int fd = open(file->path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = open(file->path,
+	              O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -1;
 	if (!is_this_file(file, fd)) {
@@ -510,7 +531,8 @@ static ssize_t write_some(struct tape_file *file, const char *bytes, size_t size
 	for (;;) {
 		if (fd < 0)
 			return -1;
-		ssize_t written = file->limited ? write_quietly(fd, bytes, size) : write(fd, bytes, size);
+		ssize_t written = file->limited ? write_quietly(fd, bytes, size)
+		                                : write_uncancelled(fd, bytes, size);
 		if (written >= 0 || errno == EINTR) {
 			if (written >= 0)
 				return written;
@@ -546,9 +568,10 @@ int tape_file_begin(struct tape_file *file, const struct tape_part *part, const 
 	if (part->load == 1)
 		unlink(file->path);
 	tape_file_close(file);
-	return tape_error_set(error, TAPE_E_SYSTEM, 0,
-	                      "the trace %s cannot be written: %s; set P11TAPE_TRACE to a file that can",
-	                      file->path, tape_errno_text(file->why));
+	return tape_error_set(
+		error, TAPE_E_SYSTEM, 0,
+		"the trace %s cannot be written: %s; set P11TAPE_TRACE to a file that can",
+		file->path, tape_errno_text(file->why));
 }
 
 /* Keep the rest of a line that was torn, to write it before anything else. */
@@ -568,7 +591,8 @@ static bool write_rest(struct tape_file *file)
 {
 	if (file->rest == NULL)
 		return true;
-	file->rest_at += write_all(file, file->rest + file->rest_at, file->rest_end - file->rest_at);
+	file->rest_at +=
+		write_all(file, file->rest + file->rest_at, file->rest_end - file->rest_at);
 	if (file->rest_at != file->rest_end)
 		return false;
 	tape_pages_free(file->rest, file->rest_room);
@@ -616,9 +640,11 @@ static void tell_once(struct tape_file *file)
  * The careful way: first what is missing of a torn line, then the gap, then this. `done` bytes of it
  * were written already. Only here, where something is wrong, threads wait for each other's writes.
  */
-static TAPE_COLD void write_carefully(struct tape_file *file, struct tape_lock *lock, const char *lines,
-                                      size_t length, size_t done)
+static TAPE_COLD void write_carefully(struct tape_file *file, struct tape_lock *lock,
+                                      const char *lines, size_t length, size_t done)
 {
+	int cancel;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	tape_lock_take(lock);
 	atomic_store(&file->careful, true);
 	if (done != 0) {
@@ -636,14 +662,16 @@ static TAPE_COLD void write_carefully(struct tape_file *file, struct tape_lock *
 		tell_once(file);
 	atomic_store(&file->careful, !well || file->limited);
 	tape_lock_give(lock);
+	pthread_setcancelstate(cancel, &cancel);
 }
 
-void tape_file_write(struct tape_file *file, struct tape_lock *lock, const char *lines, size_t length)
+void tape_file_write(struct tape_file *file, struct tape_lock *lock, const char *lines,
+                     size_t length)
 {
 	int fd = atomic_load_explicit(&file->fd, memory_order_relaxed);
 	ssize_t written = 0;
 	if (TAPE_LIKELY(fd >= 0 && !atomic_load_explicit(&file->careful, memory_order_relaxed))) {
-		written = write(fd, lines, length);
+		written = write_uncancelled(fd, lines, length);
 		if (TAPE_LIKELY(written == (ssize_t)length))
 			return;
 	} else if (fd == TAPE_FILE_CLOSED) {

@@ -22,29 +22,31 @@ struct tape_origin {
 	const char *program; /* no slash in it */
 	const char *module;  /* path */
 	pid_t pid;
-	uint64_t start;      /* when the process began, in ticks since boot; 0 where it is not known */
+	uint64_t start; /* when the process began, in ticks since boot; 0 where it is not known */
 };
 
 /* The part of a file that begins now. */
 struct tape_part {
-	unsigned int load; /* 1; more where the module was loaded before in this process, in this file */
-	uint64_t last;     /* id of the last call of the part before */
+	unsigned int
+		load; /* 1; more where the module was loaded before in this process, in this file */
+	uint64_t last; /* id of the last call of the part before */
 };
 
 struct tape_file {
-	atomic_int fd;      /* TAPE_FILE_CLOSED, TAPE_FILE_LOST or a descriptor */
+	atomic_int fd;       /* TAPE_FILE_CLOSED, TAPE_FILE_LOST or a descriptor */
 	atomic_bool careful; /* write under the lock: something is wrong, or soon may be */
-	bool limited;       /* RLIMIT_FSIZE is set: a write may raise SIGXFSZ */
-	bool dead;          /* the end of a line is lost: nothing can be written behind it */
+	bool limited;        /* RLIMIT_FSIZE is set: a write may raise SIGXFSZ */
+	bool dead;           /* the end of a line is lost: nothing can be written behind it */
 	bool told;
 	dev_t device;
 	ino_t inode;
-	char *rest;         /* what is still to be written of a torn line */
+	char *rest; /* what is still to be written of a torn line */
 	size_t rest_at, rest_end, rest_room;
-	uint64_t lost;      /* lines that were not written, since the last gap */
-	int why;            /* errno of the last failure */
+	uint64_t lost;       /* lines that were not written, since the last gap */
+	int why;             /* errno of the last failure */
 	char path[PATH_MAX]; /* absolute */
-	char base[PATH_MAX]; /* working directory when the first file of this process tree was opened */
+	char base
+		[PATH_MAX]; /* working directory when the first file of this process tree was opened */
 };
 
 #define TAPE_FILE_CLOSED (-1)
@@ -78,7 +80,8 @@ static inline bool tape_file_is_open(const struct tape_file *file)
  * Append whole lines with one write(). Never fails the caller: lines that cannot be written are counted
  * and a gap says so as soon as writing works again. May change errno. `lock` is only taken in trouble.
  */
-void tape_file_write(struct tape_file *file, struct tape_lock *lock, const char *lines, size_t length);
+void tape_file_write(struct tape_file *file, struct tape_lock *lock, const char *lines,
+                     size_t length);
 
 /* Append what a header says of the process and the module: the text that files are recognised by. */
 void tape_put_process(struct tape_buf *buf, const struct tape_origin *origin);

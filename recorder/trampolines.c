@@ -4,16 +4,17 @@
 tape_any_fn _Atomic tape_targets[TAPE_SETS][TAPE_FN_COUNT];
 
 /* One of ours: the arguments as words for those who walk them, and as they are for the target. */
-#define TRAMPOLINE(set, function, ...)                                                            \
-	static CK_RV set_##set##_##function(TAPE_EACH(TAPE_DECL, __VA_ARGS__))                    \
-	{                                                                                         \
-		const uintptr_t words[] = { TAPE_EACH(TAPE_WORDS, __VA_ARGS__) };                 \
-		struct tape_call call;                                                            \
-		CK_##function target =                                                            \
-			(CK_##function)tape_record_enter(&call, set, TAPE_FN_##function, words);  \
-		return tape_record_leave(&call, TAPE_LIKELY(target != NULL)                       \
-		                                        ? target(TAPE_EACH(TAPE_NAMES, __VA_ARGS__)) \
-		                                        : call.rv);                               \
+#define TRAMPOLINE(set, function, ...)                                                           \
+	static CK_RV set_##set##_##function(TAPE_EACH(TAPE_DECL, __VA_ARGS__))                   \
+	{                                                                                        \
+		const uintptr_t words[] = { TAPE_EACH(TAPE_WORDS, __VA_ARGS__) };                \
+		struct tape_call call;                                                           \
+		CK_##function target =                                                           \
+			(CK_##function)tape_record_enter(&call, set, TAPE_FN_##function, words); \
+		return tape_record_leave(&call,                                                  \
+		                         TAPE_LIKELY(target != NULL)                             \
+		                                 ? target(TAPE_EACH(TAPE_NAMES, __VA_ARGS__))    \
+		                                 : call.rv);                                     \
 	}
 
 #define CK_FN(name, major, minor, ...) TRAMPOLINE(0, name, __VA_ARGS__)
@@ -43,42 +44,42 @@ tape_any_fn _Atomic tape_targets[TAPE_SETS][TAPE_FN_COUNT];
 
 const tape_any_fn tape_trampolines[TAPE_SETS][TAPE_FN_COUNT] = {
 	{
-#define CK_FN(name, major, minor, ...) (tape_any_fn)set_0_##name,
+#define CK_FN(name, major, minor, ...) (tape_any_fn) set_0_##name,
 #include "core/api/functions.def"
 #undef CK_FN
 	},
 	{
-#define CK_FN(name, major, minor, ...) (tape_any_fn)set_1_##name,
+#define CK_FN(name, major, minor, ...) (tape_any_fn) set_1_##name,
 #include "core/api/functions.def"
 #undef CK_FN
 	},
 	{
-#define CK_FN(name, major, minor, ...) (tape_any_fn)set_2_##name,
+#define CK_FN(name, major, minor, ...) (tape_any_fn) set_2_##name,
 #include "core/api/functions.def"
 #undef CK_FN
 	},
 	{
-#define CK_FN(name, major, minor, ...) (tape_any_fn)set_3_##name,
+#define CK_FN(name, major, minor, ...) (tape_any_fn) set_3_##name,
 #include "core/api/functions.def"
 #undef CK_FN
 	},
 	{
-#define CK_FN(name, major, minor, ...) (tape_any_fn)set_4_##name,
+#define CK_FN(name, major, minor, ...) (tape_any_fn) set_4_##name,
 #include "core/api/functions.def"
 #undef CK_FN
 	},
 	{
-#define CK_FN(name, major, minor, ...) (tape_any_fn)set_5_##name,
+#define CK_FN(name, major, minor, ...) (tape_any_fn) set_5_##name,
 #include "core/api/functions.def"
 #undef CK_FN
 	},
 	{
-#define CK_FN(name, major, minor, ...) (tape_any_fn)set_6_##name,
+#define CK_FN(name, major, minor, ...) (tape_any_fn) set_6_##name,
 #include "core/api/functions.def"
 #undef CK_FN
 	},
 	{
-#define CK_FN(name, major, minor, ...) (tape_any_fn)set_7_##name,
+#define CK_FN(name, major, minor, ...) (tape_any_fn) set_7_##name,
 #include "core/api/functions.def"
 #undef CK_FN
 	},
@@ -88,8 +89,8 @@ const tape_any_fn tape_trampolines[TAPE_SETS][TAPE_FN_COUNT] = {
  * What programs find by name are other names for set 0: nothing of ours refers to an exported name, so
  * that no program's own C_ functions can come between our tables and our functions.
  */
-#define CK_FN(name, major, minor, ...)                   \
-	extern CK_RV name(TAPE_EACH(TAPE_DECL, __VA_ARGS__)) \
-		TAPE_EXPORT __attribute__((alias("set_0_" #name)));
+#define CK_FN(name, major, minor, ...)                                   \
+	extern CK_RV name(TAPE_EACH(TAPE_DECL, __VA_ARGS__)) TAPE_EXPORT \
+		__attribute__((alias("set_0_" #name)));
 #include "core/api/functions.def"
 #undef CK_FN

@@ -9,10 +9,13 @@
 #include "replayer/replay.h"
 #include "replayer/trampolines.h"
 
-#define MAX_LISTS 8
+#define MAX_LISTS 32
 #define MAX_NAME 64
 
-/* One list of the recorded module: version, which entries are NULL, and the interface it is shown as. */
+/*
+ * One list of the recorded module: version, which entries are NULL, and the interface it is shown as. An
+ * interface that was passed through has its name and flags, and no functions.
+ */
 struct list {
 	CK_FUNCTION_LIST_3_2 functions;
 	CK_INTERFACE interface;
@@ -42,7 +45,7 @@ static bool is_named(const struct list *list, const struct tape_value *name)
 	       memcmp(list->name, name->data, name->length) == 0;
 }
 
-/* Find or make the list that a recorded value shows; NULL for an interface that is not PKCS#11's own. */
+/* Find or make the list that a recorded value shows; NULL where there are too many. */
 static struct list *list_of(const struct tape_value *shown)
 {
 	const struct tape_value *name = tape_value_child(shown, TAPE_LIST_NAME);
@@ -50,22 +53,25 @@ static struct list *list_of(const struct tape_value *shown)
 	const struct tape_value *flags = tape_value_child(shown, TAPE_LIST_FLAGS);
 	const struct tape_value *missing = tape_value_child(shown, TAPE_LIST_MISSING);
 	bool named = name->form == TAPE_V_BYTES;
-	if (version->form != TAPE_V_NUMBER || (named && name->length >= MAX_NAME))
+	bool known = version->form == TAPE_V_NUMBER;
+	if ((!known && !named) || (named && name->length >= MAX_NAME))
 		return NULL;
 	for (size_t i = 0; i < list_count; i++)
-		if (version_of(&lists[i]) == version->number && lists[i].named == named &&
+		if (version_of(&lists[i]) == (known ? version->number : 0) && lists[i].named == named &&
 		    (!named || (is_named(&lists[i], name) && lists[i].interface.flags == flags->number)))
 			return &lists[i];
 	if (list_count == MAX_LISTS)
 		return NULL;
 	struct list *list = &lists[list_count++];
-	list->functions.version.major = (CK_BYTE)(version->number >> 8);
-	list->functions.version.minor = (CK_BYTE)version->number;
+	if (known) {
+		list->functions.version.major = (CK_BYTE)(version->number >> 8);
+		list->functions.version.minor = (CK_BYTE)version->number;
+	}
 	/* What C_GetFunctionList returns has 68 pointers, whatever version it claims. */
 	size_t pointers = named ? tape_list_pointers(list->functions.version.major,
 	                                             list->functions.version.minor)
 	                        : TAPE_FN_COUNT_2;
-	for (size_t i = 0; i < pointers; i++)
+	for (size_t i = 0; known && i < pointers; i++)
 		set_pointer(list, i, replay_pointers[i]);
 	for (size_t i = 0; missing->form == TAPE_V_LIST && i < missing->count; i++)
 		set_pointer(list, tape_value_child(missing, i)->number, NULL);
@@ -73,7 +79,7 @@ static struct list *list_of(const struct tape_value *shown)
 		memcpy(list->name, name->data, name->length);
 		list->named = true;
 		list->interface.pInterfaceName = list->name;
-		list->interface.pFunctionList = &list->functions;
+		list->interface.pFunctionList = known ? &list->functions : NULL;
 		list->interface.flags = (CK_FLAGS)flags->number;
 	}
 	return list;
@@ -125,7 +131,7 @@ static struct list *choose(const char *name, const CK_VERSION *version, CK_FLAGS
 	const struct tape_value *shown;
 	for (size_t i = 0; (shown = replay_list(i)) != NULL; i++) {
 		struct list *list = list_of(shown);
-		if (list == NULL || !list->named)
+		if (list == NULL || list->interface.pFunctionList == NULL)
 			continue;
 		if (strcmp((const char *)list->name, name == NULL ? "PKCS 11" : name) == 0 &&
 		    (version == NULL || memcmp(version, &list->functions.version, sizeof(*version)) == 0) &&
@@ -148,7 +154,7 @@ static CK_RV get_interface(const uintptr_t *words)
 	struct list *list;
 	if (known && out[2].form == TAPE_V_RECORD) {
 		list = list_of(&out[2]);
-		if (list == NULL)
+		if (list == NULL || list->interface.pFunctionList == NULL)
 			return refuse(TAPE_FN_C_GetInterface, words,
 			              "the interface was passed through and is not in the recording");
 	} else {
@@ -178,10 +184,9 @@ static CK_RV get_interface_list(const uintptr_t *words)
 		return rv;
 	for (size_t i = 0; i < out[0].count; i++) {
 		struct list *list = list_of(tape_value_child(&out[0], i));
-		/* An interface that was passed through has a name, and nothing behind it. */
-		static CK_UTF8CHAR unknown[] = "Vendor interface that is not in the recording";
-		const CK_INTERFACE empty = { unknown, NULL, 0 };
-		to[i] = list == NULL ? empty : list->interface;
+		if (list == NULL)
+			return refuse(TAPE_FN_C_GetInterfaceList, words, "too many interfaces were recorded");
+		to[i] = list->interface;
 	}
 	*count = out[0].count;
 	return rv;

@@ -52,7 +52,7 @@ struct record {
 	uint64_t call_at, return_at; /* positions in the trace; return_at is NOT_YET or LATER while it is open */
 	uint64_t id, line, until;
 	CK_RV rv;
-	bool partial;             /* an output is not in the recording */
+	bool partial;             /* an output, or all inputs, are not in the recording */
 	struct lane *opens;       /* the lane that its new session begins */
 	struct record *next_open; /* among the calls whose return has not been read */
 	uint64_t digest;          /* of inputs and outputs, for telling lanes apart */
@@ -89,6 +89,7 @@ static struct engine {
 	struct tape_reader *reader;
 	bool lanes;  /* calls overlap: keep the order per lane */
 	bool ended;  /* all of the trace is read */
+	bool gaps;   /* lines are missing: a return may lack its call */
 	bool all_found; /* the whole trace was searched for discovery */
 	uint64_t position;
 	size_t pending;
@@ -333,7 +334,7 @@ static int settle(struct record *record, const struct tape_item *item, struct ta
 		if (session != 0 && (record->opens = new_lane(session)) != NULL)
 			record->opens->opener = digest_values(record->function, record->in, NULL, CKR_OK);
 	}
-	if (!record->function->finds && !engine.options.rules.any[record->function - tape_functions])
+	if (!record->function->finds && !record->partial && !engine.options.rules.any[record->function - tape_functions])
 		plan_make(&record->plan, &record->arena, record->function, record->in, record->out);
 	return 0;
 }
@@ -369,6 +370,7 @@ static int take_call(const struct tape_item *item, struct tape_error *error)
 	int result = tape_parse_in(&parse, record->function, item->in, item->line, record->in);
 	if (result < 0)
 		goto refuse;
+	record->partial = item->in != NULL && item->in->type == TAPE_NODE_SCALAR;
 	struct lane *lane = &engine.main;
 	if (engine.lanes && record->function->lane >= 0)
 		lane = recorded_lane(record->in[record->function->lane].number);
@@ -390,7 +392,7 @@ static int take_call(const struct tape_item *item, struct tape_error *error)
 	engine.position++;
 	if (record->function->finds) {
 		settle_discovery(record);
-	} else if (item->until != 0) {
+	} else if (item->until != 0 && item->until != item->id) {
 		record->return_at = LATER;
 		record->until = item->until;
 		record->next_open = engine.open;
@@ -408,6 +410,8 @@ static int take_return(const struct tape_item *item, struct tape_error *error)
 	while (*link != NULL && ((*link)->id != item->id || (*link)->until != 0))
 		link = &(*link)->next_open;
 	struct record *record = *link;
+	if (record == NULL && engine.gaps)
+		return 0;
 	if (record == NULL)
 		return tape_error_set(error, TAPE_E_INVALID, item->line, "the return of a call that is not open");
 	*link = record->next_open;
@@ -430,8 +434,11 @@ static int read_one(struct tape_error *error)
 		result = take_call(&item, error);
 	else if (item.kind == TAPE_ITEM_RETURN)
 		result = take_return(&item, error);
-	else
-		result = 0;
+	else if (item.kind == TAPE_ITEM_HEADER)
+		engine.open = NULL; /* no call of the part before is open in this one */
+	else if (item.id != 0)
+		close_until(item.id);
+	engine.gaps |= item.kind == TAPE_ITEM_EVENT && strcmp(item.name, "gap") == 0;
 	return result < 0 ? result : 1;
 }
 
@@ -769,7 +776,7 @@ static CK_RV finish(struct lane *lane, struct record *before, struct record *rec
 	CK_RV rv = record->rv;
 	if (TAPE_UNLIKELY(record->partial)) {
 		rv = diverge(record->function, words, REPORT_PARTIAL, record, -1,
-		             "an output is not in the recording");
+		             "part of it is not in the recording");
 	} else {
 		size_t filled = tape_answer(record->function, words, live, record->out);
 		if (filled != 0)

@@ -45,10 +45,10 @@ class Block:
     def add(self, lines):
         net = [(ns - reading) / calls for calls, ns, _, reading, _ in lines]
         best = net.index(min(net))
-        calls, _, instructions, reading, size = lines[best]
+        calls, _, instructions, _, size = lines[best]
         self.bytes = size / calls
         self.nanoseconds.append(net[best])
-        self.reading.append(reading / calls)
+        self.reading.append(sum(line[3] for line in lines) / sum(line[0] for line in lines))
         if instructions >= 0:
             self.instructions.append(instructions / calls)
 
@@ -203,7 +203,7 @@ class Bench:
             print(f"{operation:14}{theirs.low():10.0f}{self.results['recorded', operation].low():10.0f}"
                   f"{ours.low():9.1f}{ours.median():9.1f}{ratio:8.3f}{ours.median() / theirs.median():8.3f}"
                   f"{REPLAY_LIMIT:7.2f}  {self.judge('replaying ' + operation, ratio, REPLAY_LIMIT):9}"
-                  f"{min(ours.reading):9.0f}{ours.spread():7.0f}%")
+                  f"{statistics.median(ours.reading):9.0f}{ours.spread():7.0f}%")
 
     # ---- reading -----------------------------------------------------------------------------
 

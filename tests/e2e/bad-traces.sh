@@ -14,6 +14,10 @@ need python3 timeout
 limit=524288
 ! grep -q '__[at]san_init' "$P11TAPE" || limit=unlimited
 
+# On a 32-bit system some lengths are no numbers in the first place.
+ulong=4
+[[ $(od -An -tu1 -j4 -N1 "$P11TAPE") -eq 1 ]] || ulong=8
+
 run_limited() { # COMMAND FILE: exit status in $status, output in out and err
 	status=0
 	(ulimit -v "$limit" && exec timeout 20 "$P11TAPE" "$@") >out 2>err || status=$?
@@ -31,11 +35,12 @@ in_values="^[^:]*:[0-9]+: (C_[A-Za-z]+[,:]|'.*' is not a function|id [0-9]+ stan
 in_values+="|'gap' is|'until' names)"
 
 expect_bad() { # FILE SENTENCE
-	expect_refusal validate "$1" "$2"
-	local command
+	local command sentence=$2
+	[[ $ulong == 8 ]] || sentence=${2/a length that no memory holds/a number that this platform\'s CK_ULONG cannot hold}
+	expect_refusal validate "$1" "$sentence"
 	for command in show fmt; do
-		if ! [[ $2 =~ $in_values ]]; then
-			expect_refusal "$command" "$1" "$2"
+		if ! [[ $sentence =~ $in_values ]]; then
+			expect_refusal "$command" "$1" "$sentence"
 			continue
 		fi
 		run_limited "$command" "$1"
@@ -204,7 +209,7 @@ expect_short cut.yaml 'the end is missing'
 
 # Wherever a write is torn, what stands before it is read.
 begin=$(sed -n '1,3p' whole.yaml | wc -c)
-for ((size = begin + 1; size < $(wc -c <whole.yaml) - 1; size += size % 100 < 90 ? 3 : 1)); do
+for ((size = begin + 1; size < $(wc -c <whole.yaml) - 1; size += 5)); do
 	head -c "$size" whole.yaml >cut.yaml
 	case $(tail -c 1 cut.yaml) in
 	'') expect_short cut.yaml 'the end is missing' ;;

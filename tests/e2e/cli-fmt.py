@@ -4,6 +4,7 @@
 overlapping in every way, come back byte for byte from block form, read the same in both spellings, and
 have one canonical form."""
 
+import difflib
 import os
 import random
 import subprocess
@@ -86,10 +87,8 @@ def p11tape(*arguments, given=None):
 
 def expect(seed, what, got, wanted):
     if got != wanted:
-        for name, text in (("got", got), ("wanted", wanted)):
-            with open(f"cli-fmt-{name}.yaml", "wb") as file:
-                file.write(text)
-        sys.exit(f"trace {seed}: {what}: see cli-fmt-got.yaml and cli-fmt-wanted.yaml")
+        lines = difflib.unified_diff(wanted.decode().split("\n"), got.decode().split("\n"), "wanted", "got", lineterm="")
+        sys.exit("\n".join([f"trace {seed}: {what} differs"] + list(lines)[:40]))
 
 
 def check(seed, trace):

@@ -57,6 +57,29 @@ for run in 240:2.40 300:3.0 320:3.2 320:direct; do
 	[[ $status == 0 || $status == 3 ]] || fail "drive-stub $run: $status: $(tail -n 3 stub.out)"
 done
 
+# ---- what no program here does -----------------------------------------------------------------------
+
+cat >written.yaml <<'EOF'
+- {"p11tape": 1, "version": "0.1.0", "started": "2026-11-21T10:15:02Z", "names": {"CKM_NEWER": 1234567}, "rules": {"C_Decrypt.pEncryptedData": "length"}}
+- {"call": "C_GetObjectSize", "id": 1, "at": 18446744073.000001, "in": {"hSession": 18446744073, "hObject": 9007199254740992}}
+- {"call": "C_GetObjectSize", "id": 2, "at": 18446744074.000001, "thread": 2, "in": {"hSession": 18446744074, "hObject": "0x20000000000001"}}
+- {"return": 1, "out": {"pulSize": "unavailable"}, "rv": "CKR_OK", "took": 1.000000001}
+- {"return": 2, "rv": "0x80000001", "took": 0.000000000}
+- {"call": "C_SignInit", "id": 3, "in": {"hSession": 0, "pMechanism": {"mechanism": "CKM_NEWER", "parameter": {"raw": ""}}, "hKey": 1}}
+- {"return": 3, "rv": "CKR_OK"}
+- {"call": "C_SignUpdate", "id": 4, "in": {"hSession": 1, "pPart": {"text": "null"}}}
+- {"return": 4, "rv": "CKR_OK"}
+- {"call": "C_SignUpdate", "id": 5, "in": {"hSession": 1, "pPart": {"text": "- {\"a\": [1, 'b'] # \\ é 😀 : "}}}
+- {"return": 5, "rv": "CKR_OK"}
+- {"call": "C_InitToken", "id": 6, "in": {"slotID": 1, "pPin": {"secret": "pin-1"}, "pLabel": "no"}}
+- {"return": 6, "rv": "CKR_OK"}
+- {"call": "C_Logout", "id": 7, "partial": "out of memory"}
+- {"return": 7, "partial": "out of memory", "rv": "CKR_OK"}
+- {"x-note": "another tool's", "id": 8}
+- {"gap": 2, "why": "ENOSPC"}
+- {"end": "exit", "load": 2, "last": 8, "open": []}
+EOF
+
 # ---- both spellings, and the canonical form ----------------------------------------------------------
 
 recorded=(*.yaml)
@@ -66,6 +89,8 @@ for file in "${recorded[@]}"; do
 	"$P11TAPE" fmt --lines "$name.block" >"$name.lines"
 	"$P11TAPE" fmt --canonical "$file" >"$name.canonical"
 	same "$name, to block form and back" "$file" "$name.lines"
+	"$P11TAPE" fmt "$name.block" >again
+	same "$name, to block form twice" "$name.block" again
 	"$P11TAPE" validate --quiet "$file" "$name.block" "$name.canonical" || fail "validate $name"
 done
 [[ ${#recorded[@]} -ge 20 ]] || fail "only ${#recorded[@]} traces"
@@ -85,41 +110,39 @@ import yaml
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load(path):
-    with open(path, encoding="utf-8") as file:
-        return yaml.load(file, Loader=LOADER)
+def whole(items):
+    """The items with every return joined to its call."""
+    calls = {item["id"]: item for item in items if "call" in item}
+    for item in items:
+        item.pop("until", None)
+        if "return" in item:
+            calls[item["return"]].update({key: item[key] for key in item if key != "return"})
+    return [item for item in items if "return" not in item]
 
 
 for path in sys.argv[1:]:
     with open(path, encoding="utf-8") as file:
-        lines = [json.loads(line[2:]) for line in file]
-    calls = {item["id"]: item for item in lines if "call" in item}
-    for item in lines:
-        if "return" in item:
-            calls[item["return"]].update({key: item[key] for key in item if key != "return"})
-    whole = [item for item in load(path[:-5] + ".block")]
-    for item in whole:
-        item.pop("until", None)
-    expected = [item for item in lines if "return" not in item]
-    if whole != expected:
-        for one, other in zip(expected, whole):
-            if one != other:
-                print(path, one, other, sep="\n")
-                break
+        lines = whole([json.loads(line[2:]) for line in file])
+    with open(path[:-5] + ".block", encoding="utf-8") as file:
+        block = whole(yaml.load(file, Loader=LOADER))
+    if lines != block:
+        print(path, *next(pair for pair in zip(lines, block) if pair[0] != pair[1]), sep="\n")
         sys.exit(1)
 EOF
 
 # ---- the schema is as the tables are, and as strict as it says ---------------------------------------
 
-"$P11TAPE" api --format yaml >api
-"${check[@]}" --api api "$schema" || fail "the schema's arguments are not those of the API"
+"$P11TAPE" api --format yaml >tables
+"${check[@]}" --api tables "$schema" || fail "the schema's arguments are not those of the API"
 
-for name in argument-wrong attribute-{date,scalar,twice,type-in-out,unknown-key,without-contents,without-type} \
-	call-{id-zero,out-without-rv,unknown-key,without-id} field-unknown found-unknown-key \
-	header-{load-text,newer,process-text,text} hex-{not-hex,not-quoted,odd,piece-odd} init-unknown-key \
-	item-{empty,list,unknown} list-without-len mechanism-{list,unknown-key} number-{negative,word} \
-	parameter-{list,two-contents} return-{out-list,unknown-key,without-rv} room-{and-len,word} rv-mapping \
-	secret-long-name template-mapping value-{empty,list,plain,true,twice,unknown-key} version-not-quoted; do
-	! "${check[@]}" "$schema" "$source/tests/bad/$name.yaml" >found || fail "the schema lets $name.yaml pass"
+mistakes=(argument-wrong attribute-{date,scalar,twice,type-in-out,unknown-key,without-contents,without-type}
+	call-{id-zero,out-without-rv,unknown-key,without-id} field-unknown found-unknown-key
+	header-{load-text,newer,process-text,text} hex-{not-hex,not-quoted,odd,piece-odd} init-unknown-key
+	item-{empty,list,unknown} list-without-len mechanism-{list,unknown-key} number-{negative,word}
+	parameter-{list,two-contents} return-{out-list,unknown-key,without-rv} room-{and-len,word} rv-mapping
+	secret-long-name template-mapping value-{empty,list,plain,true,twice,unknown-key} version-not-quoted)
+! (cd "$source/tests/bad" && "${check[@]}" "$schema" "${mistakes[@]/%/.yaml}") >found || fail "no mistake was found"
+for name in "${mistakes[@]}"; do
+	grep -q "^$name.yaml: " found || fail "the schema lets tests/bad/$name.yaml pass"
 done
 echo "${#recorded[@]} recordings, ${#kept[@]} traces of the repository"

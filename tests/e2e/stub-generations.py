@@ -166,7 +166,9 @@ def check(version, generation, directory, **variables):
             raise Wrong("the trace does not note the vendor's interface")
     done = subprocess.run([os.environ["P11TAPE"], "validate", trace], capture_output=True, text=True, check=False)
     same("exit status of validate", (0, ""), (done.returncode, done.stderr))
-    check_replay(trace, generation, directory, recorded)
+    # What lies behind a message's parameter is known only where an operation was begun.
+    if "C_MessageEncryptInit" not in synthetic:
+        check_replay(trace, generation, directory, recorded)
 
 
 def main():

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Unloaded means gone: the recorder, its target, and whatever they had; and loaded again it goes on in its
+# own file. Called from exit handlers it still writes.
+#
+# P11TAPE_ROBUST_LOADS is how often the module is loaded.
+. "$(dirname "$0")/lib.sh"
+program=$P11TAPE_BUILD_DIR/tests/robust-unload
+loads=${P11TAPE_ROBUST_LOADS:-100}
+export P11TAPE_MODULE=$P11TAPE_BUILD_DIR/tests/odd-module.so
+export P11TAPE_TRACE=$work/t.yaml
+
+# What it printed against the one trace that there is.
+check() { # LOADS COMMAND…
+	local loads=$1
+	shift
+	rm -f t*.yaml
+	"$@" >output || fail "$*: $?: $(cat output)"
+	[[ $(echo t*.yaml) == t.yaml ]] || fail "$*: not one trace: $(echo t*.yaml)"
+	"$P11TAPE" validate t.yaml >summary || fail "$*: $(cat summary)"
+	grep -q "^t.yaml: $(sed -n 's/^calls //p' output) calls,.* whole$" summary || fail "$*: $(cat output summary)"
+	# The parts count up, and the ids go on through all of them.
+	sed -n 's/^- {"p11tape".*"load": \([0-9]*\).*/\1/p' t.yaml >parts
+	same "$*: the numbering of parts" parts <(if ((loads > 1)); then seq 2 "$loads"; fi)
+	sed -n 's/^- {"call".*"id": \([0-9]*\).*/\1/p' t.yaml | sort -n >ids
+	same "$*: the numbering of calls" ids <(seq "$(wc -l <ids)")
+}
+
+recorder=$P11TAPE_RECORDER_SO
+check "$loads" "$program" "$recorder" "$loads" odd-module.so finalize
+check "$loads" "$program" "$recorder" "$loads" odd-module.so
+check "$loads" "$program" "$recorder" "$loads" odd-module.so finalize threads
+check "$loads" "$program" "$recorder" "$loads" odd-module.so threads
+check 5 "$program" "$recorder" 4 odd-module.so finalize handlers
+check 1 "$program" "$recorder" 0 odd-module.so handlers
+# The last call came behind the end, which is said again.
+[[ $(tail -n 3 t.yaml | cut -c 1-12 | tr -d '\n') == '- {"call": "- {"return":- {"end": "e' ]] || fail "$(tail -n 3 t.yaml)"
+
+command -v valgrind >/dev/null || exit 0
+[[ -z ${LD_PRELOAD:-} ]] || exit 0 # a sanitizer's runtime: valgrind is not for that
+memcheck=(valgrind -q --error-exitcode=9 --leak-check=full)
+check 5 "${memcheck[@]}" --show-leak-kinds=all --errors-for-leak-kinds=all \
+	"$program" "$recorder" 5 odd-module.so finalize threads
+# Here the modules stay loaded, and with them what the loader knows of them.
+check 6 "${memcheck[@]}" "$program" "$recorder" 5 odd-module.so handlers
