@@ -22,8 +22,10 @@ void tape_arena_init(struct tape_arena *arena, void *storage, size_t size, size_
 	if (storage != NULL) {
 		uintptr_t misaligned = (uintptr_t)storage & (ALIGNMENT - 1);
 		size_t skip = misaligned == 0 ? 0 : ALIGNMENT - (size_t)misaligned;
-		arena->next = (char *)storage + skip;
-		arena->end = (char *)storage + size;
+		if (size > skip) {
+			arena->next = (char *)storage + skip;
+			arena->end = (char *)storage + size;
+		}
 	}
 	arena->first_next = arena->next;
 	arena->first_end = arena->end;

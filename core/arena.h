@@ -24,7 +24,7 @@ struct tape_arena {
 /* Begin with `storage` (may be NULL); map pages once it is used up, `limit` bytes at the most. */
 void tape_arena_init(struct tape_arena *arena, void *storage, size_t size, size_t limit);
 
-/* Forget all allocations; keep one chunk for the next use. */
+/* Forget all allocations; where there is no storage, keep one chunk for the next use. */
 void tape_arena_reset(struct tape_arena *arena);
 
 /* Give all pages back. The arena may be used again. */
@@ -35,7 +35,8 @@ void *tape_arena_grow(struct tape_arena *arena, size_t size);
 /* Allocate, aligned for any object and not cleared. NULL (and `failed`) where memory or the limit is out. */
 static inline void *tape_arena_get(struct tape_arena *arena, size_t size)
 {
-	size_t rounded = (size + 15u) & ~(size_t)15u;
+	/* Nothing takes room too, so that an empty list is not taken for a lack of memory. */
+	size_t rounded = (size + (size == 0) + 15u) & ~(size_t)15u;
 	if (TAPE_UNLIKELY(rounded < size || rounded > (size_t)(arena->end - arena->next)))
 		return tape_arena_grow(arena, size);
 	void *memory = arena->next;

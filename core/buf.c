@@ -10,7 +10,7 @@
 void tape_buf_init(struct tape_buf *buf, void *storage, size_t size, size_t limit)
 {
 	buf->data = buf->first = storage;
-	buf->room = buf->first_room = size;
+	buf->room = buf->first_room = size < limit ? size : limit;
 	buf->length = 0;
 	buf->limit = limit;
 	buf->failed = false;
@@ -33,9 +33,11 @@ bool tape_buf_grow(struct tape_buf *buf, size_t more)
 	}
 	size_t wanted = buf->length + more;
 	size_t room = buf->room < 32768 ? 65536 : buf->room * 2;
+	/* The room is never more than the limit: that is all who appends looks at. */
+	if (room > buf->limit)
+		room = buf->limit;
 	if (room < wanted)
 		room = wanted;
-	room = (room + 4095u) & ~(size_t)4095u;
 	char *data = tape_pages_get(room);
 	if (data == NULL) {
 		buf->failed = true;
@@ -186,6 +188,8 @@ static size_t hex_blocks(char *to, const unsigned char *from, size_t size)
 
 void tape_put_hex(struct tape_buf *buf, const void *bytes, size_t size)
 {
+	if (size == 0)
+		return;
 	if (size > SIZE_MAX / 2 || !tape_buf_need(buf, size * 2)) {
 		buf->failed = true;
 		return;

@@ -755,6 +755,12 @@ static void capture_info_out(struct tape_capture *capture, struct tape_value *va
 	struct place now = { in->memory, in->memory, (enum tape_record_id)in->record, NULL, TAPE_D_OUT };
 	if (!good && memcmp(before, now.image, record->size) == 0)
 		return;
+	if (good && capture->images) {
+		set(value, TAPE_V_IMAGE);
+		value->record = in->record;
+		value->data = in->memory;
+		return;
+	}
 	set(value, TAPE_V_RECORD);
 	value->record = in->record;
 	struct tape_value *list = children(capture, value, record->count);

@@ -20,6 +20,7 @@ struct tape_capture {
 	struct tape_arena *arena;     /* copies, children and names live here */
 	struct tape_secrets *secrets; /* names PINs; NULL keeps them in the clear */
 	bool snapshot;                /* keep what outputs held before, for tape_capture_out() */
+	bool images;                  /* leave structures that are all output as TAPE_V_IMAGE: they only get printed */
 	bool lost;                    /* some value became TAPE_V_LOST */
 	tape_message_record_fn *message_record;
 	void *context;

@@ -907,6 +907,8 @@ static int parse_parameter(const struct tape_parse *parse, const struct where *w
 	int result = parse_common(parse, where, node, value);
 	if (result < 0)
 		return result;
+	if (value->form == TAPE_V_BYTES && value->stated)
+		return refuse(parse, where, node, "'len' has no place beside a parameter's contents");
 	unsigned int forms = IS(BYTES) | IS(RAW) | IS(SECRET);
 	return check_form(parse, where, node, value, where->output ? forms : forms | IS(NULL) | IS(LENGTH),
 	                  "a parameter");

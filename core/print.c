@@ -553,6 +553,36 @@ static void print_record(struct tape_buf *buf, const struct tape_value *value, b
 	tape_put_char(buf, '}');
 }
 
+/* What print_record() writes of the values in a structure that has no pointers, straight from memory. */
+static void print_image(struct tape_buf *buf, const struct tape_record *record, const unsigned char *image)
+{
+	tape_put_char(buf, '{');
+	for (size_t i = 0; i < record->count; i++) {
+		const struct tape_field *field = &tape_fields[record->first + i];
+		const unsigned char *at = image + field->offset;
+		print_key(buf, &field->name, i == 0);
+		switch ((enum tape_field_kind)field->kind) {
+		case TAPE_F_BOOL:
+		case TAPE_F_BYTE:
+			print_field_number(buf, field, *at);
+			break;
+		case TAPE_F_VERSION:
+			print_version(buf, (uint64_t)at[0] << 8 | at[1]);
+			break;
+		case TAPE_F_CHARS:
+		case TAPE_F_FIXED: {
+			const struct tape_value bytes = { .form = TAPE_V_BYTES, .length = field->size, .data = at };
+			print_field(buf, field, &bytes);
+			break;
+		}
+		default:
+			print_field_number(buf, field, ulong_at(at));
+			break;
+		}
+	}
+	tape_put_char(buf, '}');
+}
+
 static void print_parameter(struct tape_buf *buf, const struct tape_value *value)
 {
 	if (value->form == TAPE_V_RECORD) {
@@ -709,6 +739,8 @@ void tape_print_value(struct tape_buf *buf, const struct tape_function *function
 			                           tape_value_child(value, 1)->number);
 		else if (value->form == TAPE_V_RECORD)
 			print_record(buf, value, false);
+		else if (value->form == TAPE_V_IMAGE)
+			print_image(buf, &tape_records[value->record], value->data);
 		else
 			print_common(buf, value, false);
 		break;

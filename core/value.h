@@ -28,6 +28,7 @@ enum tape_form {
 	TAPE_V_UNSTATED, /* an output buffer whose length pointer is NULL */
 	TAPE_V_LIST,     /* `count` values at `data`; `stated` says that `number` is a count that lies */
 	TAPE_V_RECORD,   /* one value per field of `record`, at `data` */
+	TAPE_V_IMAGE,    /* a structure `record` as it lies in the caller's memory, at `data`: to be printed at once */
 	TAPE_V_MECHANISM, /* mechanism type `tag`; one value, its parameter, at `data` */
 	TAPE_V_RAW,      /* bytes whose meaning is not known; pointers in them mean nothing */
 	TAPE_V_SAME,     /* an entry of a template that the module left as it was */

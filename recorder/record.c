@@ -334,6 +334,7 @@ static void write_call(struct tape_call *call)
 	call->capture.arena = &call->arena;
 	call->capture.secrets = keep_pins ? NULL : &secrets;
 	call->capture.snapshot = true;
+	call->capture.images = true;
 	call->capture.lost = false;
 	call->capture.message_record = message_record;
 	call->capture.context = call->state;
