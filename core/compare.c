@@ -8,10 +8,16 @@
 
 /* ---- secrets --------------------------------------------------------------------------------- */
 
-static struct tape_binding *find_name(struct tape_bindings *bindings, const char *name, size_t length)
+static bool is_of_part(const struct tape_binding *binding, unsigned int part)
+{
+	return binding->part == 0 || binding->part == part;
+}
+
+static struct tape_binding *find_name(struct tape_bindings *bindings, unsigned int part, const char *name,
+                                      size_t length)
 {
 	for (size_t i = 0; i < bindings->count; i++)
-		if (strlen(bindings->bound[i].name) == length &&
+		if (is_of_part(&bindings->bound[i], part) && strlen(bindings->bound[i].name) == length &&
 		    memcmp(bindings->bound[i].name, name, length) == 0)
 			return &bindings->bound[i];
 	return NULL;
@@ -22,20 +28,22 @@ static bool same_hash(const uint64_t a[2], const uint64_t b[2])
 	return a[0] == b[0] && a[1] == b[1];
 }
 
-static bool is_bound_elsewhere(const struct tape_bindings *bindings, const uint64_t hash[2])
+static bool is_bound_elsewhere(const struct tape_bindings *bindings, unsigned int part,
+                               const uint64_t hash[2])
 {
 	for (size_t i = 0; i < bindings->count; i++)
-		if (same_hash(bindings->bound[i].hash, hash))
+		if (is_of_part(&bindings->bound[i], part) && same_hash(bindings->bound[i].hash, hash))
 			return true;
 	return false;
 }
 
-static bool add_binding(struct tape_bindings *bindings, const char *name, size_t length,
-                        const uint64_t hash[2])
+static bool add_binding(struct tape_bindings *bindings, unsigned int part, const char *name,
+                        size_t length, const uint64_t hash[2])
 {
 	if (bindings->count == TAPE_MAX_BINDINGS || length >= sizeof(bindings->bound[0].name))
 		return false;
 	struct tape_binding *binding = &bindings->bound[bindings->count++];
+	binding->part = part;
 	memcpy(binding->name, name, length);
 	binding->name[length] = 0;
 	binding->hash[0] = hash[0];
@@ -48,7 +56,7 @@ int tape_bindings_add(struct tape_bindings *bindings, const char *name, size_t n
 {
 	uint64_t hash[2];
 	tape_siphash(bindings->key, secret, length, hash);
-	return add_binding(bindings, name, name_length, hash) ? 0 : -TAPE_E_LIMIT;
+	return add_binding(bindings, 0, name, name_length, hash) ? 0 : -TAPE_E_LIMIT;
 }
 
 static bool same_secret(struct tape_compare *compare, const struct tape_value *recorded,
@@ -64,12 +72,13 @@ static bool same_secret(struct tape_compare *compare, const struct tape_value *r
 	if (bindings == NULL)
 		return true;
 	tape_siphash(bindings->key, live->data, live->length, hash);
-	const struct tape_binding *known = find_name(bindings, recorded->data, recorded->length);
+	const struct tape_binding *known = find_name(bindings, compare->part, recorded->data, recorded->length);
 	if (known != NULL)
 		return same_hash(known->hash, hash);
-	if (is_bound_elsewhere(bindings, hash))
+	if (is_bound_elsewhere(bindings, compare->part, hash))
 		return false;
-	return !compare->bind || add_binding(bindings, recorded->data, recorded->length, hash);
+	return !compare->bind ||
+	       add_binding(bindings, compare->part, recorded->data, recorded->length, hash);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -270,7 +279,8 @@ static bool has_secret(const struct tape_function *function, const struct tape_v
 int tape_compare_in(struct tape_compare *compare, const struct tape_function *function,
                     const struct tape_value *recorded, const struct tape_value *live)
 {
-	struct tape_compare look = { compare->bindings, compare->rules, false };
+	struct tape_compare look = *compare;
+	look.bind = false;
 	int difference = first_difference(&look, function, recorded, live);
 	if (difference >= 0 || !compare->bind || compare->bindings == NULL || !has_secret(function, recorded))
 		return difference;

@@ -16,6 +16,7 @@
  */
 #define TAPE_MAX_BINDINGS 256
 struct tape_binding {
+	unsigned int part; /* of the trace: names are of one part; 0: of every one */
 	char name[32];
 	uint64_t hash[2];
 };
@@ -28,6 +29,7 @@ struct tape_bindings {
 struct tape_compare {
 	struct tape_bindings *bindings; /* NULL: a secret equals anything that is presented */
 	const struct tape_rules *rules;  /* NULL: none */
+	unsigned int part; /* that the recorded call stands in, from 1 on; 0 where that does not matter */
 	bool bind; /* once the whole call is known to be equal, remember what was presented for new names */
 };
 

@@ -52,6 +52,7 @@ struct record {
 	uint64_t call_at, return_at; /* positions in the trace; return_at is NOT_YET or LATER while it is open */
 	uint64_t id, line, until;
 	CK_RV rv;
+	unsigned int part;        /* of the trace */
 	bool partial;             /* an output, or all inputs, are not in the recording */
 	struct lane *opens;       /* the lane that its new session begins */
 	struct record *next_open; /* among the calls whose return has not been read */
@@ -89,6 +90,7 @@ static struct engine {
 	struct tape_reader *reader;
 	bool lanes;  /* calls overlap: keep the order per lane */
 	bool ended;  /* all of the trace is read */
+	unsigned int part; /* that is being read */
 	bool gaps;   /* lines are missing: a return may lack its call */
 	bool all_found; /* the whole trace was searched for discovery */
 	uint64_t position;
@@ -365,6 +367,7 @@ static int take_call(const struct tape_item *item, struct tape_error *error)
 	record->function = &tape_functions[item->function];
 	record->id = item->id;
 	record->line = item->line;
+	record->part = engine.part + 1;
 	record->call_at = engine.position++;
 	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names, error };
 	int result = tape_parse_in(&parse, record->function, item->in, item->line, record->in);
@@ -422,6 +425,16 @@ static int take_return(const struct tape_item *item, struct tape_error *error)
 	return result;
 }
 
+/* The module was loaded again: no call of the part before is open in this one, and names begin anew. */
+static void begin_part(void)
+{
+	for (struct record *r = engine.open; r != NULL; r = r->next_open)
+		if (r->return_at == LATER)
+			r->return_at = engine.position;
+	engine.open = NULL;
+	engine.part++;
+}
+
 /* Read one item. Returns 1, 0 at the end, or an error. */
 static int read_one(struct tape_error *error)
 {
@@ -435,7 +448,7 @@ static int read_one(struct tape_error *error)
 	else if (item.kind == TAPE_ITEM_RETURN)
 		result = take_return(&item, error);
 	else if (item.kind == TAPE_ITEM_HEADER)
-		engine.open = NULL; /* no call of the part before is open in this one */
+		begin_part();
 	else if (item.id != 0)
 		close_until(item.id);
 	engine.gaps |= item.kind == TAPE_ITEM_EVENT && strcmp(item.name, "gap") == 0;
@@ -655,7 +668,7 @@ static int compare_with(const struct record *record, const uintptr_t *words, str
                         bool bind)
 {
 	const struct tape_function *function = record->function;
-	struct tape_compare compare = { &engine.bindings, &engine.options.rules, bind };
+	struct tape_compare compare = { &engine.bindings, &engine.options.rules, record->part, bind };
 	engine.candidate = record;
 	capture_live(function, words, live, NULL);
 	/* Lanes are bound by content: the number of the session is not part of it. */

@@ -341,6 +341,23 @@ static void a_gap_in_an_output_is_not_filled(void **state)
 	assert_reported("\"kind\": \"partial\"");
 }
 
+static void pins_of_two_parts(void)
+{
+	EXPECT(login("1234") == CKR_OK);
+	EXPECT(login("4321") == CKR_OK);
+	EXPECT(login("1234") == CKR_GENERAL_ERROR);
+	EXPECT(login("4321") == CKR_OK);
+}
+
+static void names_of_secrets_are_of_one_part(void **state)
+{
+	(void)state;
+	assert_served(HEADER LIST LOGIN(2, "pin-1") "- {\"p11tape\": 1, \"load\": 2}\n" LOGIN(3, "pin-1")
+	                      LOGIN(4, "pin-1"),
+	              NULL, pins_of_two_parts);
+	assert_reported("\"divergences\": 1");
+}
+
 static void two_digests(void)
 {
 	CK_BYTE data[1] = { 1 };
@@ -490,6 +507,7 @@ int main(void)
 		cmocka_unit_test(a_rule_widens_what_equals),
 		cmocka_unit_test(what_was_not_written_stays),
 		cmocka_unit_test(a_gap_in_an_output_is_not_filled),
+		cmocka_unit_test(names_of_secrets_are_of_one_part),
 		cmocka_unit_test(a_call_without_inputs_is_used_up),
 		cmocka_unit_test(a_gap_explains_a_lone_return),
 		cmocka_unit_test(parts_follow_each_other),
