@@ -544,7 +544,10 @@ static void capture_pointer_field(struct tape_capture *capture, struct tape_valu
 		value->memory = memory;
 		value->before = value->data;
 	}
-	if (field->kind == TAPE_F_P_SECRET || field->kind == TAPE_F_P_SECRET_AT)
+	bool secret = field->kind == TAPE_F_P_SECRET || field->kind == TAPE_F_P_SECRET_AT;
+	if (field->kind == TAPE_F_P_VARIANT && field->detail != 0)
+		secret = ulong_at(place->image) == field->detail;
+	if (secret)
 		capture_secret(capture, value);
 }
 

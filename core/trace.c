@@ -292,7 +292,11 @@ static int open_trace(const char *path, struct tape_error *error)
 	int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be opened: %s", strerror(errno));
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+	if (fstat(fd, &status) < 0) {
+		close(fd);
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be examined: %s", strerror(errno));
+	}
+	if (S_ISREG(status.st_mode))
 		return fd;
 	if (S_ISDIR(status.st_mode)) {
 		close(fd);
@@ -401,7 +405,7 @@ int tape_reader_refresh(struct tape_reader *reader, struct tape_error *error)
 		return result;
 	/* Record lines are complete items, so a new parser can begin where the old one ended. */
 	struct tape_yaml *yaml;
-	result = tape_yaml_open(&yaml, reader->fd, reader->end, end, tape_yaml_line(reader->yaml), error);
+	result = tape_yaml_open(&yaml, reader->fd, reader->end, end, tape_yaml_end_line(reader->yaml), error);
 	if (result < 0)
 		return result;
 	tape_yaml_close(reader->yaml);
@@ -417,6 +421,23 @@ static bool begins_with(const char *line, size_t length, const char *prefix)
 {
 	size_t size = strlen(prefix);
 	return length >= size && memcmp(line, prefix, size) == 0;
+}
+
+/* Whether a record line that begins so is in turn. */
+static bool takes_its_turn(const char *head, size_t length, bool *open)
+{
+	if (begins_with(head, length, "- {\"call\": ")) {
+		if (*open)
+			return false;
+		*open = true;
+	} else if (begins_with(head, length, "- {\"return\": ")) {
+		if (!*open)
+			return false;
+		*open = false;
+	} else if (!begins_with(head, length, "- {\"")) {
+		return false;
+	}
+	return true;
 }
 
 /*
@@ -448,23 +469,15 @@ static bool lines_take_turns(const struct tape_reader *reader)
 			head_length += take;
 			if (newline == NULL)
 				break;
-			if (begins_with(head, head_length, "- {\"call\": ")) {
-				if (open)
-					return false;
-				open = true;
-			} else if (begins_with(head, head_length, "- {\"return\": ")) {
-				if (!open)
-					return false;
-				open = false;
-			} else if (!begins_with(head, head_length, "- {\"")) {
+			if (!takes_its_turn(head, head_length, &open))
 				return false;
-			}
 			head_length = 0;
 			text = newline + 1;
 			left -= length + 1;
 		}
 	}
-	return true;
+	/* The last line may be without its newline. */
+	return head_length == 0 || takes_its_turn(head, head_length, &open);
 }
 
 int tape_trace_overlaps(struct tape_reader *reader, struct tape_error *error)

@@ -123,11 +123,48 @@ bool tape_node_seconds(const struct tape_node *node, uint64_t *ret_nanoseconds)
 		}
 	if (i != node->length)
 		return false;
+	if (whole > (UINT64_MAX - fraction) / 1000000000u)
+		return false;
 	*ret_nanoseconds = whole * 1000000000u + fraction;
 	return true;
 }
 
 /* ---- spelling -------------------------------------------------------------------------------- */
+
+/*
+ * Append text as a string that YAML and JSON read alike. libyaml has seen to it that it is UTF-8; what is
+ * not plain in it comes from escapes that somebody wrote, and becomes one again.
+ */
+static void put_string(struct tape_buf *buf, const char *text, size_t length)
+{
+	if (tape_text_is_plain(text, length)) {
+		tape_put_quoted(buf, text, length);
+		return;
+	}
+	tape_put_char(buf, '"');
+	for (size_t i = 0; i < length;) {
+		const unsigned char *at = (const unsigned char *)text + i;
+		size_t size = *at < 0x80 ? 1 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : 4;
+		if (size > length - i)
+			size = length - i;
+		if (*at == '"' || *at == '\\')
+			tape_put_char(buf, '\\');
+		if (size == 4 || tape_text_is_plain(at, size)) {
+			/* JSON escapes the other planes in pairs, which YAML does not take: they stay raw. */
+			tape_put(buf, text + i, size);
+		} else {
+			unsigned int code = size == 1   ? *at
+			                    : size == 2 ? (at[0] & 0x1fu) << 6 | (at[1] & 0x3fu)
+			                                : (at[0] & 0xfu) << 12 | (at[1] & 0x3fu) << 6 |
+			                                          (at[2] & 0x3fu);
+			const unsigned char bytes[] = { (unsigned char)(code >> 8), (unsigned char)code };
+			TAPE_PUT(buf, "\\u");
+			tape_put_hex(buf, bytes, sizeof(bytes));
+		}
+		i += size;
+	}
+	tape_put_char(buf, '"');
+}
 
 /* What JSON takes for a number, but for signs and exponents. */
 static bool is_json_number(const char *text, size_t length)
@@ -156,13 +193,13 @@ void tape_node_put_flow(struct tape_buf *buf, const struct tape_node *node)
 		else if (tape_node_is_null(node))
 			TAPE_PUT(buf, "null");
 		else
-			tape_put_quoted_lossy(buf, node->text, node->length);
+			put_string(buf, node->text, node->length);
 		return;
 	}
 	tape_put_char(buf, mapping ? '{' : '[');
 	for (const struct tape_node *child = node->first; child != NULL; child = child->next) {
 		if (mapping) {
-			tape_put_quoted_lossy(buf, child->key, child->key_length);
+			put_string(buf, child->key, child->key_length);
 			TAPE_PUT(buf, ": ");
 		}
 		tape_node_put_flow(buf, child);
@@ -234,7 +271,7 @@ static void put_block_flow(struct tape_buf *buf, const struct tape_node *node, b
 			if (is_plain_name(child->key, child->key_length))
 				tape_put(buf, child->key, child->key_length);
 			else
-				tape_put_quoted_lossy(buf, child->key, child->key_length);
+				put_string(buf, child->key, child->key_length);
 			TAPE_PUT(buf, ": ");
 		}
 		put_block_flow(buf, child, content);
@@ -268,7 +305,7 @@ static void put_block_mapping(struct tape_buf *buf, const struct tape_node *node
 		if (is_plain_name(child->key, child->key_length))
 			tape_put(buf, child->key, child->key_length);
 		else
-			tape_put_quoted_lossy(buf, child->key, child->key_length);
+			put_string(buf, child->key, child->key_length);
 		tape_put_char(buf, ':');
 		bool open = child->count != 0 && (depth == 1 ? child->type == TAPE_NODE_MAPPING
 		                                             : holds_collections(child));

@@ -56,11 +56,6 @@ int tape_yaml_open(struct tape_yaml **ret_yaml, int fd, uint64_t begin, uint64_t
 	return 0;
 }
 
-size_t tape_yaml_line(const struct tape_yaml *yaml)
-{
-	return yaml->line + yaml->parser.mark.line;
-}
-
 void tape_yaml_close(struct tape_yaml *yaml)
 {
 	if (yaml == NULL)
@@ -84,6 +79,11 @@ static size_t line_at(const struct tape_yaml *yaml, uint64_t offset)
 		at += (uint64_t)got;
 	}
 	return line;
+}
+
+size_t tape_yaml_end_line(const struct tape_yaml *yaml)
+{
+	return line_at(yaml, yaml->end - yaml->begin);
 }
 
 static int parser_failed(const struct tape_yaml *yaml, struct tape_error *error)

@@ -35,8 +35,8 @@ TAPE_MUST_CHECK int tape_yaml_open(struct tape_yaml **ret_yaml, int fd, uint64_t
 TAPE_MUST_CHECK int tape_yaml_next(struct tape_yaml *yaml, struct tape_arena *arena,
                                    struct tape_node **ret_item, struct tape_error *error);
 
-/* The number of the line that has been read up to. */
-size_t tape_yaml_line(const struct tape_yaml *yaml);
+/* The number of the line in which what is read ends, wherever reading is. */
+size_t tape_yaml_end_line(const struct tape_yaml *yaml);
 
 void tape_yaml_close(struct tape_yaml *yaml);
 

@@ -159,7 +159,8 @@ enum tape_field_kind {
 	TAPE_F_P_TEXTZ,   /* zero-terminated text */
 	TAPE_F_P_MECHANISM, /* one CK_MECHANISM */
 	TAPE_F_P_OPAQUE,  /* no length is known: whether it is NULL */
-	TAPE_F_P_VARIANT, /* bytes by extent, whose meaning the first member selects: kept as bytes */
+	TAPE_F_P_VARIANT, /* bytes by extent, whose meaning the first member selects: kept as bytes; a password
+	                   * where that member is `detail` (0: never) */
 };
 
 enum tape_direction {

@@ -62,7 +62,7 @@ done
 cat >written.yaml <<'EOF'
 - {"p11tape": 1, "version": "0.1.0", "started": "2026-11-21T10:15:02Z", "names": {"CKM_NEWER": 1234567}, "rules": {"C_Decrypt.pEncryptedData": "length"}}
 - {"call": "C_GetObjectSize", "id": 1, "at": 18446744073.000001, "in": {"hSession": 18446744073, "hObject": 9007199254740992}}
-- {"call": "C_GetObjectSize", "id": 2, "at": 18446744074.000001, "thread": 2, "in": {"hSession": 18446744074, "hObject": "0x20000000000001"}}
+- {"call": "C_GetObjectSize", "id": 2, "at": 18446744073.000002, "thread": 2, "in": {"hSession": 18446744074, "hObject": "0x20000000000001"}}
 - {"return": 1, "out": {"pulSize": "unavailable"}, "rv": "CKR_OK", "took": 1.000000001}
 - {"return": 2, "rv": "0x80000001", "took": 0.000000000}
 - {"call": "C_SignInit", "id": 3, "in": {"hSession": 0, "pMechanism": {"mechanism": "CKM_NEWER", "parameter": {"raw": ""}}, "hKey": 1}}
