@@ -9,6 +9,9 @@
 /* Beyond this a length is doubted: the memory is probed before it is read. */
 #define TRUSTED_BYTES ((size_t)64 * 1024)
 
+/* Pages are at least this large. */
+#define PAGE_BYTES ((size_t)4096)
+
 /* Rooms up to this are copied before the call, to see whether a failing call wrote to them. */
 #define SNAPSHOT_BYTES ((size_t)1024 * 1024)
 
@@ -155,6 +158,15 @@ static void capture_template(struct tape_capture *capture, struct tape_value *va
                              const CK_ATTRIBUTE *attributes, CK_ULONG count, bool reading,
                              unsigned int depth);
 
+/*
+ * A caller may say that it has more room than it has. What begins in a page can be read to its end;
+ * beyond that nobody vouches for anything before the module has written there.
+ */
+static bool stays_in_page(const void *memory, size_t size)
+{
+	return ((uintptr_t)memory & (PAGE_BYTES - 1)) + size <= PAGE_BYTES;
+}
+
 static void keep_before(struct tape_capture *capture, struct tape_value *value, void *memory, size_t size)
 {
 	value->memory = memory;
@@ -164,7 +176,7 @@ static void keep_before(struct tape_capture *capture, struct tape_value *value, 
 	void *copy = tape_arena_get(capture->arena, size);
 	if (copy == NULL)
 		return;
-	if (size <= TRUSTED_BYTES)
+	if (stays_in_page(memory, size))
 		memcpy(copy, memory, size);
 	else if (!tape_peek(copy, memory, size))
 		return;
@@ -287,6 +299,9 @@ static bool capture_entry_out(struct tape_capture *capture, struct tape_value *v
 			set(value, TAPE_V_SAME);
 		else
 			set_length(value, length);
+	} else if (length > TAPE_MAX_BYTES ||
+	           (length > TRUSTED_BYTES && !tape_readable(in->memory, length))) {
+		set_lost(capture, value, "unreadable");
 	} else {
 		set_bytes(value, in->memory, length);
 	}

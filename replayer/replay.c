@@ -105,6 +105,7 @@ static struct engine {
 	struct tape_arena scratch; /* of the live call */
 	struct tape_arena keep;  /* lives as long as the process: discovery */
 	struct found *found, *found_last;
+	struct record *kept; /* that hold what was found */
 	struct tape_bindings bindings;
 	const struct record *candidate; /* being compared: tells the live parameter's structure */
 	uint64_t served;
@@ -504,6 +505,8 @@ static void settle_discovery(struct record *record)
 			engine.found_last->next = found;
 		engine.found_last = found;
 		/* Its values live in the record's arena: that stays, and the record with it. */
+		record->next = engine.kept;
+		engine.kept = record;
 		return;
 	}
 	free_record(record);

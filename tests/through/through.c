@@ -169,7 +169,9 @@ static void attributes_change(void **state)
 	char before[64];
 	char after[64];
 	char value[64];
-	CK_ATTRIBUTE set = { CKA_LABEL, (void *)(uintptr_t) "grün \"quoted\" \\ ☃", 22 };
+	char text[] = "grün \"quoted\" \\ ☃";
+	CK_ULONG length = sizeof(text) - 1;
+	CK_ATTRIBUTE set = { CKA_LABEL, text, length };
 	CK_ATTRIBUTE get = { CKA_LABEL, before, sizeof(before) };
 	assert_ok(p11->C_GetAttributeValue(session, key, &get, 1));
 	assert_int_equal(get.ulValueLen, 0);
@@ -177,12 +179,12 @@ static void attributes_change(void **state)
 	get.pValue = after;
 	get.ulValueLen = sizeof(after);
 	assert_ok(p11->C_GetAttributeValue(session, key, &get, 1));
-	assert_int_equal(get.ulValueLen, 22);
-	assert_memory_equal(after, set.pValue, 22);
+	assert_int_equal(get.ulValueLen, length);
+	assert_memory_equal(after, text, length);
 	CK_ATTRIBUTE read = { CKA_VALUE, value, sizeof(value) };
 	assert_ok(p11->C_GetAttributeValue(session, key, &read, 1));
 	show("value", value, read.ulValueLen);
-	CK_ATTRIBUTE find[] = { { CKA_LABEL, after, 22 } };
+	CK_ATTRIBUTE find[] = { { CKA_LABEL, after, length } };
 	assert_int_equal(find_one(find, 1), key);
 	assert_ok(p11->C_DestroyObject(session, key));
 }
