@@ -45,8 +45,11 @@ static tape_any_fn pointer_in(const void *list, size_t index)
 	return pointer;
 }
 
+/* The application may be calling through a list that it has: what is right stays untouched. */
 static void set_pointer_in(void *list, size_t index, tape_any_fn pointer)
 {
+	if (pointer_in(list, index) == pointer)
+		return;
 	memcpy((char *)list + POINTERS_AT + index * sizeof(pointer), &pointer, sizeof(pointer));
 }
 
@@ -89,7 +92,8 @@ static void *present_list(struct tape_state *state, void *theirs, size_t pointer
 		lists[at].theirs = theirs;
 		lists[at].pointers = pointers;
 		ours = &lists[at].ours;
-		memcpy(ours, theirs, sizeof(CK_VERSION));
+		if (memcmp(ours, theirs, sizeof(CK_VERSION)) != 0)
+			memcpy(ours, theirs, sizeof(CK_VERSION));
 		for (size_t i = 0; i < pointers; i++) {
 			tape_any_fn pointer = pointer_in(theirs, i);
 			tape_any_fn trampoline =
@@ -169,7 +173,8 @@ static CK_INTERFACE *present_interface(struct tape_state *state, CK_INTERFACE *t
 		at++;
 	if (at < MAX_INTERFACES) {
 		interfaces[at].theirs = theirs;
-		interfaces[at].ours = ours;
+		if (memcmp(&interfaces[at].ours, &ours, sizeof(ours)) != 0)
+			interfaces[at].ours = ours;
 	}
 	tape_lock_give(&state->lists_lock);
 	if (at < MAX_INTERFACES)
@@ -259,7 +264,8 @@ static CK_RV only_interface(struct tape_state *state, CK_INTERFACE **ret_interfa
 		return rv;
 	void *ours = present_list(state, list, TAPE_FN_COUNT_2);
 	tape_lock_take(&state->lists_lock);
-	interface.pFunctionList = ours;
+	if (interface.pFunctionList != ours)
+		interface.pFunctionList = ours;
 	tape_lock_give(&state->lists_lock);
 	*ret_interface = &interface;
 	return CKR_OK;

@@ -32,6 +32,7 @@
 static struct tape_file file = { .fd = TAPE_FILE_CLOSED };
 static struct tape_part part;     /* the one that is being written; its `last` is last_id */
 static uint64_t part_began;       /* monotonic */
+static uint64_t part_started;     /* the same moment, since 1970 */
 static unsigned int parts;        /* begun by this process and its parents */
 static atomic_size_t last_id;     /* goes on in children, so that no id means two calls */
 static const char *_Atomic ended; /* why the end stands there already: it is said again later */
@@ -150,7 +151,7 @@ static void put_header(struct tape_buf *buf, const struct tape_heading *heading,
 	TAPE_PUT(buf, "- {\"p11tape\": ");
 	tape_put_decimal(buf, TAPE_FORMAT_VERSION);
 	TAPE_PUT(buf, ", \"version\": \"" TAPE_VERSION "\", \"started\": \"");
-	tape_put(buf, started, tape_time_iso(started, tape_clock_realtime()));
+	tape_put(buf, started, tape_time_iso(started, part_started));
 	TAPE_PUT(buf, "\", ");
 	tape_put_process(buf, origin);
 	TAPE_PUT(buf, "\"parent\": ");
@@ -205,7 +206,9 @@ int tape_record_begin(struct tape_state *state, const struct tape_heading *headi
 	size_t forked_after = atomic_load(&last_id);
 	find_message_inits();
 	atomic_store(&ended, NULL);
-	part_began = tape_clock_monotonic();
+	/* `at` counts from what the header says, to the microsecond: traces are merged by it. */
+	part_started = tape_clock_realtime();
+	part_began = tape_clock_monotonic() - part_started % 1000;
 	int result = prepare_secrets(state, heading, first, error);
 	if (result == 0)
 		result = tape_file_open(&file, heading->pattern, &origin, &part, error);

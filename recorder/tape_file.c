@@ -260,11 +260,13 @@ static int finish_name(struct tape_buf *buf, const char *pattern, struct tape_er
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Move a descriptor out of the way of programs that count on low ones, or close them in a loop. */
-static int park(int fd)
+/*
+ * Move a descriptor to `high` or above, out of the way of programs that count on low ones, or close them
+ * in a loop.
+ */
+static int park(int fd, int high)
 {
 	struct rlimit limit;
-	int high = HIGH_DESCRIPTOR;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
 	    limit.rlim_cur <= (rlim_t)high)
 		high = (int)limit.rlim_cur - 1;
@@ -291,9 +293,10 @@ static int take(struct tape_file *file, int fd)
 	struct rlimit limit;
 	if (fstat(fd, &status) != 0)
 		status.st_ino = 0;
-	fd = park(fd);
+	fd = park(fd, HIGH_DESCRIPTOR);
 	if (fd < 0)
 		return -1;
+	file->home = fd;
 	file->device = status.st_dev;
 	file->inode = status.st_ino;
 	file->limited = getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
@@ -331,7 +334,11 @@ static int create(struct tape_file *file)
 	int fd = open(file->path,
 	              O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
 	              0600);
-	return fd < 0 ? -1 : take(file, fd);
+	if (fd < 0)
+		return -1;
+	/* The program's umask may take from the owner: then nobody could find the file again. */
+	fchmod(fd, 0600);
+	return take(file, fd);
 }
 
 static int make_absolute(struct tape_file *file, struct tape_buf *buf, const char *pattern,
@@ -516,7 +523,11 @@ static int reopen(struct tape_file *file)
 		errno = ESTALE;
 		return -1;
 	}
-	fd = park(fd);
+	/*
+	 * Where it was: another recorder in this process has lost its descriptor, too, and takes the place
+	 * for its own until it writes.
+	 */
+	fd = park(fd, file->home);
 	if (fd >= 0)
 		atomic_store(&file->fd, fd);
 	return fd;

@@ -34,6 +34,7 @@ struct tape_part {
 
 struct tape_file {
 	atomic_int fd;       /* TAPE_FILE_CLOSED, TAPE_FILE_LOST or a descriptor */
+	int home;            /* the number that the descriptor had at first */
 	atomic_bool careful; /* write under the lock: something is wrong, or soon may be */
 	bool limited;        /* RLIMIT_FSIZE is set: a write may raise SIGXFSZ */
 	bool dead;           /* the end of a line is lost: nothing can be written behind it */

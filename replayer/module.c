@@ -74,7 +74,7 @@ static struct list *list_of(const struct tape_value *shown)
 	for (size_t i = 0; known && i < pointers; i++)
 		set_pointer(list, i, replay_pointers[i]);
 	for (size_t i = 0; missing->form == TAPE_V_LIST && i < missing->count; i++)
-		set_pointer(list, tape_value_child(missing, i)->number, NULL);
+		set_pointer(list, (size_t)tape_value_child(missing, i)->number, NULL);
 	if (named) {
 		memcpy(list->name, name->data, name->length);
 		list->named = true;

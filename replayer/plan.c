@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/answer.h"
+#include "core/system.h"
 
 enum check_kind {
 	CHECK_EQUAL,     /* the word is `number` */
@@ -46,6 +47,7 @@ struct plan_write {
 };
 
 #define MAX_EIGHTS 64
+#define MAX_PARAMETER 64
 #define MAX_CHECKS 24
 #define MAX_WRITES 64
 
@@ -168,7 +170,7 @@ static void plan_mechanism(struct maker *maker, const struct tape_value *in, con
 	check(maker, CHECK_SET, word);
 	struct plan_check *c = check(maker, CHECK_MECHANISM, word);
 	c->number = in->tag;
-	if (parameter->form == TAPE_V_BYTES) {
+	if (parameter->form == TAPE_V_BYTES && parameter->length <= MAX_PARAMETER) {
 		c->data = parameter->data;
 		c->size = parameter->length;
 	} else if (parameter->form != TAPE_V_NULL) {
@@ -429,8 +431,10 @@ static bool same_mechanism(const struct plan_check *c, const CK_MECHANISM *m)
 		return false;
 	if (c->size == 0)
 		return m->ulParameterLen == 0;
-	return m->ulParameterLen == c->size && m->pParameter != NULL &&
-	       memcmp(m->pParameter, c->data, c->size) == 0;
+	/* An uninitialised CK_MECHANISM is nothing rare: what it points to may be anywhere. */
+	unsigned char parameter[MAX_PARAMETER];
+	return m->ulParameterLen == c->size && tape_peek(parameter, m->pParameter, c->size) &&
+	       memcmp(parameter, c->data, c->size) == 0;
 }
 
 bool plan_equals(const struct plan *plan, const uintptr_t *words)

@@ -2,8 +2,10 @@
  *
  * A recorded call made ready: what the words of an equal call must be, and what is then written where.
  * Made when the call is read, for the shapes that make up nearly all calls; it must decide exactly as
- * tape_compare_in() and tape_answer() do (tests/unit/test-plan.c holds it against them). Serving
- * C_GetSessionInfo by the general way takes several times longer: ci/bench shows both.
+ * tape_compare_in() and tape_answer() do (tests/unit/test-roundtrip.c holds it against them). Serving
+ * C_GetSessionInfo by the general way takes several times longer.
+ *
+ * An argument's own pointer is trusted, as the recorded module trusted it; what that points to is not.
  */
 #ifndef TAPE_REPLAYER_PLAN_H
 #define TAPE_REPLAYER_PLAN_H

@@ -29,15 +29,15 @@ crash() { # FUNCTION DEED STATUS VALIDATE
 	{ ODD_FUNCTION=$function ODD_DOES=$deed "${command[@]}" \
 		"$drive" "$P11TAPE_RECORDER_SO" 3.2 >/dev/null || status=$?; } 2>/dev/null
 	[[ $status == "$3" ]] || fail "$function, $deed: exit status $status"
-	plain t.yaml | sed '/^- {"end"/d' >cut
-	lines=$(wc -l <cut)
-	cmp -s cut <(head -n "$lines" whole) || {
-		diff cut <(head -n "$lines" whole) || true
+	plain t.yaml | sed '/^- {"end"/d' >before
+	lines=$(wc -l <before)
+	cmp -s before <(head -n "$lines" whole) || {
+		diff before <(head -n "$lines" whole) || true
 		fail "$function, $deed: the trace is not what was called"
 	}
-	[[ $(tail -n 1 cut) == "- {\"call\": \"$function\", "* ]] || fail "$function, $deed: $(tail -n 1 cut)"
+	[[ $(tail -n 1 before) == "- {\"call\": \"$function\", "* ]] || fail "$function, $deed: $(tail -n 1 before)"
 	status=0
-	"$P11TAPE" validate t.yaml >summary || status=$?
+	"$P11TAPE" validate t.yaml >summary 2>&1 || status=$?
 	[[ $status == "$4" ]] || fail "$function, $deed: validate: $status"
 	grep -q ": $function (id [0-9]*) did not return" summary || fail "$function, $deed: $(cat summary)"
 }
@@ -65,9 +65,11 @@ for function in C_Login C_WaitForSlotEvent C_Finalize; do
 done
 
 for way in longjmp pthread_exit cancel; do
+	# ASan never hears of the frames that a cancelled thread leaves behind.
+	[[ $way != cancel || -z ${LD_PRELOAD:-} ]] || continue
 	rm -f t.yaml
 	"$leave" "$P11TAPE_RECORDER_SO" $way
-	"$P11TAPE" validate t.yaml >summary || fail "$way: $(cat summary)"
+	"$P11TAPE" validate t.yaml >summary 2>&1 || fail "$way: $(cat summary)"
 	grep -q 'C_Digest (id 5) did not return' summary || fail "$way: $(cat summary)"
 	grep -q '^t.yaml: 8 calls, . threads\?, 1 did not return' summary || fail "$way: $(cat summary)"
 	grep -q '"pData": {"text": "the last words"}' t.yaml || fail "$way: the input is missing"

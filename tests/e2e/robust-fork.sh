@@ -28,7 +28,7 @@ number_behind() { # KEY TRACE: in its header
 # The output of robust-fork against the traces that lie here.
 check() { # OUTPUT PARENT-STATUS
 	local word pid how whole=() cut=() first
-	"$P11TAPE" validate t.yaml >summary || true
+	"$P11TAPE" validate t.yaml >summary 2>&1 || true
 	validates "$2" t.yaml
 	if ! grep -q "^t.yaml: $(sed -n 's/^calls //p' "$1") calls" summary; then
 		fail "the program made $(grep calls "$1"): $(cat summary)"
@@ -91,22 +91,22 @@ echo "child $(number_behind pid t.yaml) exit" >>output
 check output 1
 
 rm -f t*.yaml
-"$program" "$P11TAPE_RECORDER_SO" daemon "$work/done" >output
-for try in {1..600}; do
-	[[ ! -s done ]] || break
+"$program" "$P11TAPE_RECORDER_SO" daemon "$work/ended" >output
+for ((try = 0; try < 600; try++)); do
+	[[ ! -s ended ]] || break
 	sleep 0.1
 done
 sleep 0.1 # it ends now
-cat done >>output
+cat ended >>output
 validates 0 t.yaml t.*.yaml
-[[ $(find . -name 't*.yaml' | wc -l) == 2 && -e t.$(sed -n 's/child \(.*\) exit/\1/p' done).yaml ]] || fail "$(ls)"
+[[ $(find . -name 't*.yaml' | wc -l) == 2 && -e t.$(sed -n 's/child \(.*\) exit/\1/p' ended).yaml ]] || fail "$(ls)"
 
 for mode in exit _exit term; do
 	rm -f t*.yaml
 	status=0
 	{ "$program" "$P11TAPE_RECORDER_SO" $mode || status=$?; } 2>stderr
 	[[ $status == $([[ $mode == term ]] && echo 143 || echo 0) ]] || fail "$mode: $status"
-	validates $([[ $mode == exit ]] && echo 0 || echo 1) t.yaml
-	"$P11TAPE" validate t.yaml >summary || true
+	validates "$([[ $mode == exit ]] && echo 0 || echo 1)" t.yaml
+	"$P11TAPE" validate t.yaml >summary 2>&1 || true
 	grep -q '^t.yaml: 9 calls, 1 thread, ' summary || fail "$mode: $(cat summary)"
 done

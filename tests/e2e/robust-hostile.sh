@@ -9,7 +9,7 @@ export P11TAPE_MODULE=$P11TAPE_BUILD_DIR/tests/odd-module.so
 export P11TAPE_TRACE=$work/t.yaml
 
 "$program" "$P11TAPE_MODULE" "$P11TAPE_RECORDER_SO" 2>cases || fail "in $(tail -n 2 cases)"
-"$P11TAPE" validate t.yaml >summary || fail "$(cat summary)"
+"$P11TAPE" validate t.yaml >summary 2>&1 || fail "$(cat summary)"
 grep -q ' whole$' summary || fail "$(cat summary)"
 (($(wc -l <cases) > 70)) || fail "only $(wc -l <cases) cases"
 
@@ -19,7 +19,5 @@ grep -q ' whole$' summary || fail "$(cat summary)"
 ! grep -n -m 3 "$((0x4b41454c))\|$((0x4b41454c4b41454c))" t.yaml || fail "the trace has what nobody wrote"
 
 # What could not be read is said to be so.
-grep -q '"partial": "unreadable"\|unreadable' t.yaml || fail "nothing was unreadable"
+grep -q '"partial": "unreadable"' t.yaml || fail "nothing was unreadable"
 "$P11TAPE" show t.yaml >/dev/null
-"$P11TAPE" fmt t.yaml >block.yaml
-"$P11TAPE" validate -q block.yaml

@@ -89,7 +89,8 @@ static void the_limit_is_hard(void **state)
 	for (size_t l = 0; l < TAPE_ARRAY_SIZE(limits); l++)
 		for (size_t s = 0; s < TAPE_ARRAY_SIZE(storages); s++) {
 			struct tape_buf buf;
-			tape_buf_init(&buf, storages[s] == 0 ? NULL : storage, storages[s], limits[l]);
+			tape_buf_init(&buf, storages[s] == 0 ? NULL : storage, storages[s],
+			              limits[l]);
 			for (size_t i = 0; i < 210000; i++) {
 				tape_put_char(&buf, 'x');
 				assert_true(buf.length <= limits[l]);
@@ -297,7 +298,8 @@ static void every_character_is_plain_or_not(void **state)
 		for (size_t cut = 1; cut < size; cut++)
 			assert_false(tape_text_is_plain(text, cut));
 		memmove(text + 2, text, size);
-		memcpy(text, "ab", 2);
+		text[0] = 'a';
+		text[1] = '"';
 		text[2 + size] = 'c';
 		assert_int_equal(tape_text_is_plain(text, size + 3), should_be_plain(code));
 	}
@@ -313,7 +315,8 @@ static void ill_formed_text_is_not_plain(void **state)
 			char pair[] = { (char)a, (char)b };
 			uint32_t code = (a & 0x1f) << 6 | (b & 0x3f);
 			bool formed = a >= 0xc2 && a < 0xe0 && (b & 0xc0) == 0x80;
-			assert_int_equal(tape_text_is_plain(pair, 2), formed && should_be_plain(code));
+			assert_int_equal(tape_text_is_plain(pair, 2),
+			                 formed && should_be_plain(code));
 			for (unsigned int c = 0; a >= 0xe0 && a < 0xf0 && c < 0x100; c++) {
 				char triple[] = { (char)a, (char)b, (char)c };
 				code = (a & 0xf) << 12 | (b & 0x3f) << 6 | (c & 0x3f);
@@ -348,8 +351,9 @@ static void quotes_and_backslashes_are_escaped(void **state)
 		assert_holds(&buf, texts[i][1]);
 	}
 	tape_put_quoted_lossy(&buf, "a\0\n\xff\xc3z\xe2\x80\xa8", 9);
-	assert_holds(&buf, "\"a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd"
-	                   "\xef\xbf\xbd\"");
+	assert_holds(&buf,
+	             "\"a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd"
+	             "\xef\xbf\xbd\"");
 	tape_buf_done(&buf);
 }
 

@@ -47,6 +47,8 @@ struct oracle {
 	struct tape_buf plain, astral; /* batches */
 	struct tape_buf emitted;
 	size_t lines, astral_lines, calls;
+	uint64_t id;
+	FILE *trace; /* $TAPE_ORACLE_TRACE: every line, for other judges */
 	char what[160];
 };
 
@@ -79,8 +81,8 @@ struct keys {
 
 static void watch_keys(struct keys *keys, const yaml_event_t *event)
 {
-	bool begins = event->type == YAML_MAPPING_START_EVENT ||
-	              event->type == YAML_SEQUENCE_START_EVENT;
+	bool begins =
+		event->type == YAML_MAPPING_START_EVENT || event->type == YAML_SEQUENCE_START_EVENT;
 	bool ends = event->type == YAML_MAPPING_END_EVENT || event->type == YAML_SEQUENCE_END_EVENT;
 
 	if (ends)
@@ -119,8 +121,8 @@ static void reemit(struct oracle *o, const struct tape_buf *text)
 	yaml_emitter_set_width(&emitter, -1);
 	for (bool more = true; more;) {
 		if (!yaml_parser_parse(&parser, &event))
-			fail_msg("%s: libyaml says: %s, line %zu of the batch", o->what, parser.problem,
-			         parser.problem_mark.line + 1);
+			fail_msg("%s: libyaml says: %s, line %zu of the batch", o->what,
+			         parser.problem, parser.problem_mark.line + 1);
 		watch_keys(&keys, &event);
 		more = event.type != YAML_STREAM_END_EVENT;
 		if (!yaml_emitter_emit(&emitter, &event))
@@ -138,8 +140,8 @@ static void differ(struct oracle *o, const char *ours, size_t ours_length, const
 	while (at < ours_length && at < theirs_length && ours[at] == theirs[at])
 		at++;
 	size_t from = at < 60 ? 0 : at - 60;
-	fail_msg("a batch that ends with %s\n  we write:      …%.*s\n  libyaml writes: …%.*s", o->what,
-	         (int)(ours_length - from < 120 ? ours_length - from : 120), ours + from,
+	fail_msg("a batch that ends with %s\n  we write:      …%.*s\n  libyaml writes: …%.*s",
+	         o->what, (int)(ours_length - from < 120 ? ours_length - from : 120), ours + from,
 	         (int)(theirs_length - from < 120 ? theirs_length - from : 120), theirs + from);
 }
 
@@ -182,7 +184,8 @@ static void judge(struct oracle *o)
 		reemit(o, &o->plain);
 		if (o->plain.length != o->emitted.length ||
 		    memcmp(o->plain.data, o->emitted.data, o->plain.length) != 0)
-			differ(o, o->plain.data, o->plain.length, o->emitted.data, o->emitted.length);
+			differ(o, o->plain.data, o->plain.length, o->emitted.data,
+			       o->emitted.length);
 	}
 	if (o->astral.length != 0) {
 		reemit(o, &o->astral);
@@ -245,6 +248,8 @@ static void add_line(struct oracle *o)
 	bool astral = is_astral(line->data, line->length);
 	struct tape_buf *batch = astral ? &o->astral : &o->plain;
 	tape_put(batch, line->data, line->length);
+	if (o->trace != NULL)
+		assert_int_equal(fwrite(line->data, 1, line->length, o->trace), line->length);
 	o->lines++;
 	o->astral_lines += astral;
 	if (batch->length > BATCH)
@@ -259,6 +264,7 @@ static void write_call(struct oracle *o, const struct tape_function *function, s
 	struct tape_capture capture = { .arena = &o->arena,
 		                        .secrets = seed % 8 == 0 ? NULL : &o->secrets,
 		                        .snapshot = true,
+		                        .images = true,
 		                        .message_record = generate_message_record,
 		                        .context = &o->call };
 
@@ -273,26 +279,28 @@ static void write_call(struct oracle *o, const struct tape_function *function, s
 	TAPE_PUT(&o->line, "- {\"call\": ");
 	tape_put_quoted(&o->line, function->name.text, function->name.length);
 	TAPE_PUT(&o->line, ", \"id\": ");
-	tape_put_decimal(&o->line, seed & UINT32_MAX);
+	tape_put_decimal(&o->line, ++o->id);
 	TAPE_PUT(&o->line, ", \"at\": ");
 	tape_put_seconds(&o->line, seed & 0xffffffffffff, 6);
+	size_t keep = o->line.length;
 	TAPE_PUT(&o->line, ", \"in\": ");
 	tape_capture_in(&capture, function, o->call.words, in);
 	if (!tape_print_values(&o->line, function, in, false))
-		TAPE_PUT(&o->line, "{}");
+		o->line.length = keep;
 	TAPE_PUT(&o->line, "}\n");
 	add_line(o);
 
 	CK_RV rv = generate_act(&o->call, act);
 	o->line.length = 0;
 	TAPE_PUT(&o->line, "- {\"return\": ");
-	tape_put_decimal(&o->line, seed & UINT32_MAX);
+	tape_put_decimal(&o->line, o->id);
+	keep = o->line.length;
 	TAPE_PUT(&o->line, ", \"out\": ");
 	tape_capture_out(&capture, function, o->call.words, in, rv, out);
 	if (!tape_print_values(&o->line, function, out, true))
-		TAPE_PUT(&o->line, "{}");
+		o->line.length = keep;
 	TAPE_PUT(&o->line, ", \"rv\": ");
-	tape_print_constant(&o->line, TAPE_G_CKR, seed % 3 == 0 ? seed : rv);
+	tape_print_constant(&o->line, TAPE_G_CKR, seed % 3 == 0 ? (CK_RV)seed : rv);
 	TAPE_PUT(&o->line, ", \"took\": ");
 	tape_put_seconds(&o->line, seed >> 32, 9);
 	TAPE_PUT(&o->line, "}\n");
@@ -313,8 +321,9 @@ static void every_variant_of_every_shape(void **state)
 			size_t variants = generate_variants(argument);
 			size_t step = done[argument->kind] && variants > 300 ? 23 : 1;
 			for (size_t variant = 0; variant < variants; variant += step)
-				write_call(o, function, i, variant, (enum act)((variant + i) % ACT_COUNT),
-				           f << 40 | i << 32 | variant);
+				write_call(o, function, i, variant,
+				           (enum act)((variant + i) % ACT_COUNT),
+				           (uint64_t)f << 40 | (uint64_t)i << 32 | variant);
 			done[argument->kind] = true;
 		}
 	}
@@ -333,8 +342,8 @@ static void random_calls(void **state)
 	for (size_t i = 0; i < calls; i++) {
 		const struct tape_function *function =
 			&tape_functions[dice_pick(&dice, TAPE_FN_COUNT)];
-		write_call(o, function, TAPE_MAX_ARGUMENTS, 0, (enum act)dice_pick(&dice, ACT_COUNT),
-		           dice_roll(&dice));
+		write_call(o, function, TAPE_MAX_ARGUMENTS, 0,
+		           (enum act)dice_pick(&dice, ACT_COUNT), dice_roll(&dice));
 	}
 	judge(o);
 	print_message("%zu calls, %zu lines, %zu of them beyond the BMP\n", o->calls, o->lines,
@@ -347,10 +356,12 @@ static void any_text(void **state)
 	struct oracle *o = *state;
 	struct dice dice = { 2 };
 	unsigned char *text = o->call.scratch;
+	FILE *trace = o->trace;
 
+	o->trace = NULL; /* these are no items */
 	for (size_t i = 0; i < 20000; i++) {
-		size_t length = value_bytes(&dice,
-		                            (enum value_bytes)dice_pick(&dice, VALUE_BYTES_LARGE), text);
+		size_t length = value_bytes(
+			&dice, (enum value_bytes)dice_pick(&dice, VALUE_BYTES_LARGE), text);
 		snprintf(o->what, sizeof(o->what), "text %zu", i);
 		o->line.length = 0;
 		TAPE_PUT(&o->line, "- {\"lossy\": ");
@@ -369,17 +380,46 @@ static void any_text(void **state)
 		add_line(o);
 	}
 	judge(o);
+	o->trace = trace;
 }
 
 /* That the judges do judge. */
 static void json_is_checked_strictly(void **state)
 {
-	static const char *const good[] = { "{}", "[]", "0", "-1", "1.5", "1e5", "\"\"", "null", " [1, 2 ] ",
-		                            "{\"a\": [{}, \"\\u00e9\\n\"]}", "\"\xf0\x9f\x94\x91\"" };
-	static const char *const bad[] = { "",       "{",     "}",         "[1,]",   "{\"a\":}",  "{a: 1}",
-		                           "01",     "1.",    ".5",        "+1",     "'a'",       "\"a",
-		                           "\"\\x\"", "\"\n\"", "nul",       "1 2",    "{\"a\" 1}", "[1 2]",
-		                           "\"\xff\"", "\"\xed\xa0\x80\"", "\"\\u12g4\"", "{\"a\": 1,}", "0x10" };
+	static const char *const good[] = { "{}",
+		                            "[]",
+		                            "0",
+		                            "-1",
+		                            "1.5",
+		                            "1e5",
+		                            "\"\"",
+		                            "null",
+		                            " [1, 2 ] ",
+		                            "{\"a\": [{}, \"\\u00e9\\n\"]}",
+		                            "\"\xf0\x9f\x94\x91\"" };
+	static const char *const bad[] = { "",
+		                           "{",
+		                           "}",
+		                           "[1,]",
+		                           "{\"a\":}",
+		                           "{a: 1}",
+		                           "01",
+		                           "1.",
+		                           ".5",
+		                           "+1",
+		                           "'a'",
+		                           "\"a",
+		                           "\"\\x\"",
+		                           "\"\n\"",
+		                           "nul",
+		                           "1 2",
+		                           "{\"a\" 1}",
+		                           "[1 2]",
+		                           "\"\xff\"",
+		                           "\"\xed\xa0\x80\"",
+		                           "\"\\u12g4\"",
+		                           "{\"a\": 1,}",
+		                           "0x10" };
 	size_t at;
 
 	(void)state;
@@ -404,6 +444,11 @@ static int begin(void **state)
 	tape_buf_init(&o->plain, NULL, 0, LIMIT);
 	tape_buf_init(&o->astral, NULL, 0, LIMIT);
 	tape_buf_init(&o->emitted, NULL, 0, LIMIT);
+	if (getenv("TAPE_ORACLE_TRACE") != NULL) {
+		o->trace = fopen(getenv("TAPE_ORACLE_TRACE"), "w");
+		assert_non_null(o->trace);
+		fputs("- {\"p11tape\": 1}\n", o->trace);
+	}
 	*state = o;
 	return 0;
 }
@@ -418,6 +463,8 @@ static int end(void **state)
 	tape_buf_done(&o->plain);
 	tape_buf_done(&o->astral);
 	tape_buf_done(&o->emitted);
+	if (o->trace != NULL)
+		assert_int_equal(fclose(o->trace), 0);
 	free(o);
 	return 0;
 }

@@ -72,10 +72,10 @@ static void give_up(struct trip *t, const char *sentence)
 	         (int)(t->out.length < 2000 ? t->out.length : 2000), t->out.data);
 }
 
-#define CHECK(t, condition)                          \
-	do {                                         \
-		if (!(condition))                    \
-			give_up((t), #condition);    \
+#define CHECK(t, condition)                       \
+	do {                                      \
+		if (!(condition))                 \
+			give_up((t), #condition); \
 	} while (0)
 
 static void compare_images(struct trip *t, const struct side *side, const char *when)
@@ -89,8 +89,8 @@ static void compare_images(struct trip *t, const struct side *side, const char *
 			if (block->memory[j] == expected[j])
 				continue;
 			snprintf(sentence, sizeof(sentence),
-			         "%s, byte %zu of %zu in block %zu is %02x, should be %02x", when, j,
-			         block->size, i, block->memory[j], expected[j]);
+			         "%s, byte %zu of %zu in block %zu is %02x, should be %02x", when,
+			         j, block->size, i, block->memory[j], expected[j]);
 			give_up(t, sentence);
 		}
 		expected += block->size;
@@ -162,8 +162,8 @@ static void see_template(struct trip *t, const struct tape_value *value, bool ou
 	}
 }
 
-static void see(struct trip *t, const struct tape_function *function, const struct tape_value *values,
-                bool output, const struct tape_value *in)
+static void see(struct trip *t, const struct tape_function *function,
+                const struct tape_value *values, bool output, const struct tape_value *in)
 {
 	for (size_t i = 0; i < function->count; i++) {
 		const struct tape_value *value = &values[i];
@@ -248,7 +248,8 @@ static void read_lines(struct trip *t, const struct tape_function *function, str
 }
 
 static void prints_the_same(struct trip *t, const struct tape_function *function,
-                            const struct tape_value *values, bool output, const struct tape_buf *text)
+                            const struct tape_value *values, bool output,
+                            const struct tape_buf *text)
 {
 	t->again.length = 0;
 	tape_print_values(&t->again, function, values, output);
@@ -262,7 +263,7 @@ static void prints_the_same(struct trip *t, const struct tape_function *function
 /* What the memory of `side` must be in the end: as before, but for what the module wrote in `t->first`. */
 static void expect(struct trip *t, struct side *side)
 {
-	size_t starts[GUARD_MAX_BLOCKS];
+	size_t starts[GUARD_MAX_BLOCKS] = { 0 };
 	size_t start = 0;
 
 	for (size_t i = 0; i < t->first.guard.count; i++) {
@@ -280,7 +281,8 @@ static void expect(struct trip *t, struct side *side)
 	}
 }
 
-static struct tape_capture capture_of(struct trip *t, struct call *call, bool secrets, bool snapshot)
+static struct tape_capture capture_of(struct trip *t, struct call *call, bool secrets,
+                                      bool snapshot)
 {
 	return (struct tape_capture){ .arena = &t->arena,
 		                      .secrets = secrets ? &t->secrets : NULL,
@@ -296,8 +298,8 @@ static void copy_text(struct tape_buf *to, const struct tape_buf *from)
 }
 
 /* The replayer's short way must do what the general way does: here where it was recorded, below elsewhere. */
-static void play_by_plan(struct trip *t, const struct tape_function *function, const struct tape_value *in,
-                         const struct tape_value *out)
+static void play_by_plan(struct trip *t, const struct tape_function *function,
+                         const struct tape_value *in, const struct tape_value *out)
 {
 	struct side *first = &t->first;
 	struct plan plan;
@@ -319,6 +321,10 @@ static void plan_is_not_fooled(struct trip *t, const struct tape_function *funct
 {
 	struct tape_compare compare = { .bindings = NULL };
 	struct plan plan;
+	/* A plan trusts an argument's own pointer. */
+	for (size_t i = 0; i < function->count; i++)
+		if (live[i].form == TAPE_V_LOST)
+			return;
 	plan_make(&plan, &t->read, function, in, out);
 	if (!plan_equals(&plan, words))
 		return;
@@ -365,6 +371,10 @@ static void round_trip(struct trip *t, const struct tape_function *function, siz
 	if (act == ACT_CLEAN)
 		CHECK(t, !any);
 	t->seen.lost += capture.lost;
+	/* The recorder's way: structures that are all output are printed where they lie. */
+	capture.images = true;
+	tape_capture_out(&capture, function, first->call.words, in, rv, live);
+	prints_the_same(t, function, live, true, &t->out);
 	memcpy(first->expected, first->after, guard_size(&first->guard));
 	compare_images(t, first, "after capture_out");
 
@@ -418,7 +428,8 @@ static void round_trip(struct trip *t, const struct tape_function *function, siz
 	/* And another call of the same function, most of the time. */
 	if (function->finds)
 		return;
-	generate_call(&second->call, &second->guard, function, TAPE_MAX_ARGUMENTS, 0, seed + 1, seed * 5);
+	generate_call(&second->call, &second->guard, function, TAPE_MAX_ARGUMENTS, 0, seed + 1,
+	              seed * 5);
 	struct tape_capture other = capture_of(t, &second->call, false, false);
 	tape_capture_in(&other, function, second->call.words, live);
 	plan_is_not_fooled(t, function, read_in, read_out, second->call.words, live);
@@ -439,8 +450,8 @@ static void every_variant(struct trip *t, const struct tape_function *function, 
 	for (size_t i = 0; i < function->count; i++)
 		writes |= (tape_shapes[function->arguments[i].kind].traits & TAPE_T_OUT) != 0;
 	for (size_t variant = 0; variant < variants; variant++) {
-		uint64_t seed = (uint64_t)(function - tape_functions) << 40 | (uint64_t)focus << 32 |
-		                (uint64_t)variant << 8;
+		uint64_t seed = (uint64_t)(function - tape_functions) << 40 |
+		                (uint64_t)focus << 32 | (uint64_t)variant << 8;
 		enum act turn = (enum act)((variant + focus) % ACT_COUNT);
 		bool many = variants > FEW_VARIANTS;
 		if (!whole && variant >= FEW_VARIANTS && variant % 7 != focus % 7)
@@ -476,8 +487,8 @@ static void any_calls(void **state)
 	for (size_t i = 0; i < 20000; i++) {
 		const struct tape_function *function =
 			&tape_functions[dice_pick(&dice, TAPE_FN_COUNT)];
-		round_trip(t, function, TAPE_MAX_ARGUMENTS, 0, (enum act)dice_pick(&dice, ACT_COUNT),
-		           dice_roll(&dice));
+		round_trip(t, function, TAPE_MAX_ARGUMENTS, 0,
+		           (enum act)dice_pick(&dice, ACT_COUNT), dice_roll(&dice));
 	}
 }
 
@@ -530,8 +541,9 @@ static void pins_have_names(void **state)
 	                    "\"pNewPin\": {\"secret\": \"pin-2\"}}");
 	assert_string_equal(spell_in(t, TAPE_FN_C_SetPIN, true, visible, in),
 	                    "{\"hSession\": 7, \"pOldPin\": null, \"pNewPin\": {\"hex\": \"\"}}");
-	assert_string_equal(spell_in(t, TAPE_FN_C_Login, true, pad, in),
-	                    "{\"hSession\": 7, \"userType\": \"CKU_USER\", \"pPin\": {\"len\": 4}}");
+	assert_string_equal(
+		spell_in(t, TAPE_FN_C_Login, true, pad, in),
+		"{\"hSession\": 7, \"userType\": \"CKU_USER\", \"pPin\": {\"len\": 4}}");
 	assert_string_equal(spell_in(t, TAPE_FN_C_SetPIN, false, change, in),
 	                    "{\"hSession\": 7, \"pOldPin\": {\"text\": \"1234\"}, "
 	                    "\"pNewPin\": {\"text\": \"1235\"}}");
@@ -588,12 +600,13 @@ static void what_cannot_be_read_is_partial(void **state)
 	CK_MECHANISM *mechanism = guard_get(guard, sizeof(*mechanism));
 	*mechanism = (CK_MECHANISM){ CKM_RSA_PKCS_OAEP, oaep, sizeof(*oaep) };
 	uintptr_t words[] = { 1, (uintptr_t)mechanism, 2 };
-	assert_string_equal(spell_in(t, TAPE_FN_C_EncryptInit, true, words, in),
-	                    "{\"hSession\": 1, \"pMechanism\": {\"mechanism\": \"CKM_RSA_PKCS_OAEP\", "
-	                    "\"parameter\": {\"as\": \"CK_RSA_PKCS_OAEP_PARAMS\", \"hashAlg\": "
-	                    "\"CKM_SHA256\", \"mgf\": \"CKG_MGF1_SHA256\", \"source\": "
-	                    "\"CKZ_DATA_SPECIFIED\", \"pSourceData\": {\"partial\": \"unreadable\"}}}, "
-	                    "\"hKey\": 2}");
+	assert_string_equal(
+		spell_in(t, TAPE_FN_C_EncryptInit, true, words, in),
+		"{\"hSession\": 1, \"pMechanism\": {\"mechanism\": \"CKM_RSA_PKCS_OAEP\", "
+		"\"parameter\": {\"as\": \"CK_RSA_PKCS_OAEP_PARAMS\", \"hashAlg\": "
+		"\"CKM_SHA256\", \"mgf\": \"CKG_MGF1_SHA256\", \"source\": "
+		"\"CKZ_DATA_SPECIFIED\", \"pSourceData\": {\"partial\": \"unreadable\"}}}, "
+		"\"hKey\": 2}");
 	oaep->ulSourceDataLen = (CK_ULONG)-1;
 	assert_non_null(strstr(spell_in(t, TAPE_FN_C_EncryptInit, true, words, in),
 	                       "{\"partial\": \"too long\"}"));
@@ -617,7 +630,8 @@ static void buffers_are_told_apart(void **state)
 
 	assert_string_equal(spell_in(t, TAPE_FN_C_SignFinal, true, words, in),
 	                    "{\"hSession\": 1, \"pSignature\": {\"room\": 8}}");
-	memcpy(buffer, "\1\2\3", 3);
+	for (unsigned char i = 0; i < 3; i++)
+		buffer[i] = i + 1;
 	length = 3;
 	assert_string_equal(spell_out(t, TAPE_FN_C_SignFinal, words, in, CKR_OK),
 	                    "{\"pSignature\": {\"hex\": \"010203\"}}");
@@ -648,8 +662,9 @@ static void buffers_are_told_apart(void **state)
 	found[1] = (uintptr_t)buffer;
 	found[2] = 1;
 	found[3] = 0;
-	assert_string_equal(spell_in(t, TAPE_FN_C_FindObjects, true, found, in),
-	                    "{\"hSession\": 1, \"phObject\": {\"room\": \"unstated\", \"len\": 1}}");
+	assert_string_equal(
+		spell_in(t, TAPE_FN_C_FindObjects, true, found, in),
+		"{\"hSession\": 1, \"phObject\": {\"room\": \"unstated\", \"len\": 1}}");
 }
 
 static void attributes_have_their_types(void **state)
@@ -657,6 +672,7 @@ static void attributes_have_their_types(void **state)
 	struct trip *t = *state;
 	struct tape_value in[TAPE_MAX_ARGUMENTS];
 	CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
+	unsigned char short_number[] = { 3, 0, 0 };
 	CK_BBOOL truth = CK_TRUE;
 	CK_BBOOL odd = 0x55;
 	CK_MECHANISM_TYPE mechanisms[] = { CKM_RSA_PKCS, 0x80123456, (CK_ULONG)-1 };
@@ -665,12 +681,12 @@ static void attributes_have_their_types(void **state)
 		{ CKA_CLASS, &class, sizeof(class) },
 		{ CKA_TOKEN, &truth, sizeof(truth) },
 		{ CKA_PRIVATE, &odd, sizeof(odd) },
-		{ CKA_LABEL, (void *)(uintptr_t)"k\xc3\xa4se \"1\"", 9 },
-		{ CKA_LABEL, (void *)(uintptr_t)"a\n", 2 },
-		{ CKA_START_DATE, (void *)(uintptr_t)"20261121", 8 },
+		{ CKA_LABEL, (void *)(uintptr_t) "k\xc3\xa4se \"1\"", 9 },
+		{ CKA_LABEL, (void *)(uintptr_t) "a\n", 2 },
+		{ CKA_START_DATE, (void *)(uintptr_t) "20261121", 8 },
 		{ CKA_ID, NULL, 0 },
 		{ CKA_ID, &class, 0 },
-		{ CKA_MODULUS_BITS, &class, 3 },
+		{ CKA_MODULUS_BITS, short_number, sizeof(short_number) },
 		{ CKA_MODULUS_BITS, NULL, sizeof(CK_ULONG) },
 		{ CKA_ALLOWED_MECHANISMS, mechanisms, sizeof(mechanisms) },
 		{ CKA_WRAP_TEMPLATE, inner, sizeof(inner) },
@@ -678,9 +694,6 @@ static void attributes_have_their_types(void **state)
 	};
 	uintptr_t words[] = { 1, 2, (uintptr_t)list, TAPE_ARRAY_SIZE(list) };
 
-	/* The three bytes are those of a number in the order of this machine. */
-	memset(&class, 0, sizeof(class));
-	class = CKO_PRIVATE_KEY;
 	assert_string_equal(
 		spell_in(t, TAPE_FN_C_SetAttributeValue, true, words, in),
 		"{\"hSession\": 1, \"hObject\": 2, \"pTemplate\": ["
@@ -694,7 +707,8 @@ static void attributes_have_their_types(void **state)
 		"{\"type\": \"CKA_ID\", \"hex\": \"\"}, "
 		"{\"type\": \"CKA_MODULUS_BITS\", \"hex\": \"030000\"}, "
 		"{\"type\": \"CKA_MODULUS_BITS\", \"len\": \"ulong\"}, "
-		"{\"type\": \"CKA_ALLOWED_MECHANISMS\", \"ulongs\": [\"CKM_RSA_PKCS\", \"0x80123456\", "
+		"{\"type\": \"CKA_ALLOWED_MECHANISMS\", \"ulongs\": [\"CKM_RSA_PKCS\", "
+		"\"0x80123456\", "
 		"\"unavailable\"]}, "
 		"{\"type\": \"CKA_WRAP_TEMPLATE\", \"template\": [{\"type\": \"CKA_CLASS\", "
 		"\"ulong\": \"CKO_PRIVATE_KEY\"}]}, "
@@ -706,13 +720,12 @@ static void a_partial_read_is_kept(void **state)
 	struct trip *t = *state;
 	struct tape_value in[TAPE_MAX_ARGUMENTS];
 	CK_OBJECT_CLASS class = 77;
+	static const char key[] = { 'k', 'e', 'y' };
 	char label[8] = "garbage";
 	CK_ULONG bits = 5;
 	CK_ATTRIBUTE list[] = {
-		{ CKA_CLASS, &class, sizeof(class) },
-		{ CKA_VALUE, NULL, 12345 },
-		{ CKA_LABEL, label, sizeof(label) },
-		{ CKA_MODULUS_BITS, &bits, sizeof(bits) },
+		{ CKA_CLASS, &class, sizeof(class) }, { CKA_VALUE, NULL, 12345 },
+		{ CKA_LABEL, label, sizeof(label) },  { CKA_MODULUS_BITS, &bits, sizeof(bits) },
 		{ CKA_WRAP_TEMPLATE, NULL, 0 },
 	};
 	uintptr_t words[] = { 1, 2, (uintptr_t)list, TAPE_ARRAY_SIZE(list) };
@@ -726,12 +739,13 @@ static void a_partial_read_is_kept(void **state)
 	                    "{\"type\": \"CKA_WRAP_TEMPLATE\", \"room\": null}]}");
 	class = CKO_SECRET_KEY;
 	list[1].ulValueLen = CK_UNAVAILABLE_INFORMATION;
-	memcpy(label, "key", 3);
-	list[2].ulValueLen = 3;
+	memcpy(label, key, sizeof(key));
+	list[2].ulValueLen = sizeof(key);
 	list[4].ulValueLen = 2 * sizeof(CK_ATTRIBUTE);
-	assert_string_equal(spell_out(t, TAPE_FN_C_GetAttributeValue, words, in, CKR_ATTRIBUTE_SENSITIVE),
-	                    "{\"pTemplate\": [{\"ulong\": \"CKO_SECRET_KEY\"}, {\"len\": \"unavailable\"}, "
-	                    "{\"text\": \"key\"}, {\"same\": true}, {\"len\": {\"template\": 2}}]}");
+	assert_string_equal(
+		spell_out(t, TAPE_FN_C_GetAttributeValue, words, in, CKR_ATTRIBUTE_SENSITIVE),
+		"{\"pTemplate\": [{\"ulong\": \"CKO_SECRET_KEY\"}, {\"len\": \"unavailable\"}, "
+		"{\"text\": \"key\"}, {\"same\": true}, {\"len\": {\"template\": 2}}]}");
 }
 
 static void long_strings_come_in_pieces(void **state)
@@ -745,8 +759,9 @@ static void long_strings_come_in_pieces(void **state)
 	assert_non_null(data);
 	memset(data, 'a', size);
 	const char *text = spell_in(t, TAPE_FN_C_DigestUpdate, true, words, in);
-	assert_int_equal(strlen(text), strlen("{\"hSession\": 1, \"pPart\": {\"hex\": [\"\", \"\"]}}") +
-	                                       2 * size);
+	assert_int_equal(strlen(text),
+	                 strlen("{\"hSession\": 1, \"pPart\": {\"hex\": [\"\", \"\"]}}") +
+	                         2 * size);
 	assert_string_equal(text + strlen(text) - 12, "61\", \"61\"]}}");
 	words[2]--;
 	text = spell_in(t, TAPE_FN_C_DigestUpdate, true, words, in);
@@ -798,8 +813,8 @@ static void only_what_is_writable(struct trip *t, struct side *side)
 }
 
 /* What is read prints so that it reads and prints the same again. */
-static void settles(struct trip *t, const struct tape_function *function, const struct tape_value *in,
-                    const struct tape_value *out)
+static void settles(struct trip *t, const struct tape_function *function,
+                    const struct tape_value *in, const struct tape_value *out)
 {
 	struct tape_value in_again[TAPE_MAX_ARGUMENTS];
 	struct tape_value out_again[TAPE_MAX_ARGUMENTS];
@@ -869,17 +884,19 @@ static void mutants_do_no_harm(void **state)
 	struct dice dice = { 1 };
 	struct tape_buf in;
 	struct tape_buf out;
+	char storage[2][64];
 	size_t count = text_setting("TAPE_MUTANTS", 100000);
 	size_t taken = 0;
 	size_t answered = 0;
 
-	tape_buf_init(&in, NULL, 0, ARENA_LIMIT);
-	tape_buf_init(&out, NULL, 0, ARENA_LIMIT);
+	tape_buf_init(&in, storage[0], sizeof(storage[0]), ARENA_LIMIT);
+	tape_buf_init(&out, storage[1], sizeof(storage[1]), ARENA_LIMIT);
 	for (size_t i = 0; i < count; i++)
 		mutant(t, &dice, &in, &out, &taken, &answered);
 	tape_buf_done(&in);
 	tape_buf_done(&out);
-	print_message("%zu mutants: %zu could be read, %zu of them played\n", count, taken, answered);
+	print_message("%zu mutants: %zu could be read, %zu of them played\n", count, taken,
+	              answered);
 }
 
 /* ---- coverage ------------------------------------------------------------------------------- */
@@ -931,13 +948,17 @@ static void every_row_came_up(void **state)
 			missing++, print_error("%s\n", record->name.text);
 		for (size_t i = 0; i < record->count; i++) {
 			const struct tape_field *field = &tape_fields[record->first + i];
-			size_t times = seen->fields_in[record->first + i] +
-			               seen->fields_out[record->first + i];
-			counts[1] += times != 0;
+			bool as_input = seen->fields_in[record->first + i] != 0;
+			bool as_output = seen->fields_out[record->first + i] != 0;
+			counts[1] += as_input || as_output;
 			/* A length is implied; whose a pointer is that a module gives nobody says. */
-			if (times == 0 && field->kind != TAPE_F_LENGTH &&
-			    !(field->kind == TAPE_F_P_OPAQUE && field->direction == TAPE_D_OUT))
-				missing++, print_error("%s.%s\n", record->name.text, field->name.text);
+			if (field->kind == TAPE_F_LENGTH ||
+			    (field->kind == TAPE_F_P_OPAQUE && field->direction == TAPE_D_OUT))
+				continue;
+			if (!(as_input || field->direction == TAPE_D_OUT) ||
+			    !(as_output || field->direction == TAPE_D_IN))
+				missing++,
+					print_error("%s.%s\n", record->name.text, field->name.text);
 		}
 	}
 	for (size_t i = 0; i < tape_attribute_count; i++) {

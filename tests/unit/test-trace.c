@@ -25,14 +25,16 @@
 
 #define PLENTY ((size_t)256 << 20)
 
-static const char HEADER[] = "- {\"p11tape\": 1, \"version\": \"0.1.0\", \"started\": "
-			     "\"2026-11-21T10:15:02.120394Z\", \"process\": {\"program\": \"pkcs11-tool\", "
-			     "\"pid\": 77, \"parent\": 70}, \"load\": 2, \"module\": {\"path\": \"/lib/x.so\"}, "
-			     "\"abi\": {\"ulong\": 8}, \"redact\": \"pin\", \"names\": {\"CKR_MINE\": "
-			     "\"0x80000001\"}}\n";
+static const char HEADER[] =
+	"- {\"p11tape\": 1, \"version\": \"0.1.0\", \"started\": "
+	"\"2026-11-21T10:15:02.120394Z\", \"process\": {\"program\": \"pkcs11-tool\", "
+	"\"pid\": 77, \"parent\": 70}, \"load\": 2, \"module\": {\"path\": \"/lib/x.so\"}, "
+	"\"abi\": {\"ulong\": 8}, \"redact\": \"pin\", \"names\": {\"CKR_MINE\": "
+	"\"0x80000001\"}}\n";
 
 static const char TRACE[] =
-	"- {\"call\": \"C_Initialize\", \"id\": 2, \"at\": 0.000102, \"in\": {\"pInitArgs\": null}}\n"
+	"- {\"call\": \"C_Initialize\", \"id\": 2, \"at\": 0.000102, \"in\": {\"pInitArgs\": "
+	"null}}\n"
 	"- {\"return\": 2, \"rv\": \"CKR_OK\", \"took\": 0.003377000}\n"
 	"- {\"call\": \"C_Sign\", \"id\": 3, \"at\": 1.5, \"thread\": 2, \"in\": {\"hSession\": 1, "
 	"\"pData\": {\"text\": \"hello\"}, \"pSignature\": {\"room\": 64}}}\n"
@@ -90,7 +92,7 @@ static char *join(const char *a, const char *b, const char *c)
 	char *text = malloc(strlen(a) + strlen(b) + strlen(c) + 1);
 
 	assert_non_null(text);
-	strcpy(stpcpy(stpcpy(text, a), b), c);
+	stpcpy(stpcpy(stpcpy(text, a), b), c);
 	return text;
 }
 
@@ -282,7 +284,9 @@ static void a_trace_begins_with_a_header(void **state)
 		{ "- p11tape: 1\n  process: x\n", 2, "'process' is a mapping" },
 		{ "- p11tape: 1\n  version: [1]\n", 2, "'version' is text" },
 		{ "p11tape: 1\n", 1, "a trace is a sequence" },
-		{ "\x7f" "ELF\x01\x01", 1, "not text" },
+		{ "\x7f"
+		  "ELF\x01\x01",
+		  1, "not text" },
 	};
 
 	(void)state;
@@ -309,7 +313,8 @@ static void what_is_no_item_is_refused(void **state)
 		{ "- {call: C_Sign, id: 1, at: soon}\n", "'at' is a number of seconds" },
 		{ "- {call: C_Sign, id: 1, at: 1e9}\n", "'at' is a number of seconds" },
 		{ "- {call: C_Sign, id: 1, at: 18446744074}\n", "'at' is a number of seconds" },
-		{ "- {call: C_Sign, id: 1, at: 99999999999999999999}\n", "'at' is a number of seconds" },
+		{ "- {call: C_Sign, id: 1, at: 99999999999999999999}\n",
+		  "'at' is a number of seconds" },
 		{ "- {call: C_Sign, id: 1, in: [1]}\n", "'in' is a mapping" },
 		{ "- {call: C_Sign, id: 1, thread: x}\n", "'thread' is a whole number" },
 		{ "- {call: C_Sign, id: 1, colour: red}\n", "'colour' has no place here" },
@@ -478,10 +483,11 @@ static void both_ways_agree(const char *lines, int expected)
 
 	assert_non_null(cut);
 	cut[strlen(cut) - 1] = 0;
-	if (overlaps(fast) != expected || overlaps(slow) != expected || overlaps(block) != expected ||
-	    overlaps(cut) != expected)
+	if (overlaps(fast) != expected || overlaps(slow) != expected ||
+	    overlaps(block) != expected || overlaps(cut) != expected)
 		fail_msg("lines: %d, with a comment: %d, block form: %d, cut: %d, expected: %d\n%s",
-		         overlaps(fast), overlaps(slow), overlaps(block), overlaps(cut), expected, lines);
+		         overlaps(fast), overlaps(slow), overlaps(block), overlaps(cut), expected,
+		         lines);
 	free(fast);
 	free(slow);
 	free(block);
@@ -492,9 +498,12 @@ static void overlaps_are_found(void **state)
 {
 #define C(id) "- {\"call\": \"C_Logout\", \"id\": " id ", \"in\": {\"hSession\": 1}}\n"
 #define R(id) "- {\"return\": " id ", \"rv\": \"CKR_OK\"}\n"
-#define WHOLE(id) "- {\"call\": \"C_Logout\", \"id\": " id ", \"in\": {\"hSession\": 1}, \"rv\": \"CKR_OK\"}\n"
-#define UNTIL(id, u) \
-	"- {\"call\": \"C_Logout\", \"id\": " id ", \"in\": {\"hSession\": 1}, \"rv\": 0, \"until\": " u "}\n"
+#define WHOLE(id)                                \
+	"- {\"call\": \"C_Logout\", \"id\": " id \
+	", \"in\": {\"hSession\": 1}, \"rv\": \"CKR_OK\"}\n"
+#define UNTIL(id, u)                             \
+	"- {\"call\": \"C_Logout\", \"id\": " id \
+	", \"in\": {\"hSession\": 1}, \"rv\": 0, \"until\": " u "}\n"
 #define GAP "- {\"gap\": 1}\n"
 	static const struct {
 		const char *lines;
@@ -571,8 +580,8 @@ static void long_lines_take_turns(void **state)
 			assert_non_null(digits);
 			memset(digits, '0', sizes[i] + shift);
 			digits[sizes[i] + shift] = 0;
-			char *call = join("- {\"call\": \"C_X\", \"id\": 1, \"in\": {\"x\": \"", digits,
-			                  "\"}}\n");
+			char *call = join("- {\"call\": \"C_X\", \"id\": 1, \"in\": {\"x\": \"",
+			                  digits, "\"}}\n");
 			char *turns = join(HEADER, call, R("1") C("2") R("2"));
 			char *both = join(HEADER, call, C("2") R("1"));
 			assert_int_equal(overlaps(turns), 0);
@@ -619,8 +628,8 @@ static void survives(struct spelling *s)
 	tape_node_put_line(&s->again, item);
 	if (s->again.length != s->line.length ||
 	    memcmp(s->again.data, s->line.data, s->line.length) != 0)
-		fail_msg("%.*s\nbecomes\n%.*s", (int)s->line.length, s->line.data, (int)s->again.length,
-		         s->again.data);
+		fail_msg("%.*s\nbecomes\n%.*s", (int)s->line.length, s->line.data,
+		         (int)s->again.length, s->again.data);
 	tape_node_put_block(&s->block, item);
 	item = read_one(s, &s->block);
 	s->again.length = 0;
@@ -667,7 +676,8 @@ static void spellings_are_without_loss(void **state)
 		const struct tape_function *function =
 			&tape_functions[dice_pick(&dice, TAPE_FN_COUNT)];
 		tape_arena_reset(&s->arena);
-		generate_call(&s->call, &s->guard, function, TAPE_MAX_ARGUMENTS, 0, dice_roll(&dice), i);
+		generate_call(&s->call, &s->guard, function, TAPE_MAX_ARGUMENTS, 0,
+		              dice_roll(&dice), i);
 		s->line.length = 0;
 		TAPE_PUT(&s->line, "- {\"call\": ");
 		tape_put_quoted(&s->line, function->name.text, function->name.length);
@@ -694,17 +704,20 @@ static void what_people_write_is_kept(void **state)
 	static const char *const items[][2] = {
 		{ "- a: \"tab\\there\"\n", "- {\"a\": \"tab\\u0009here\"}\n" },
 		{ "- a: |\n    two\n    lines\n", "- {\"a\": \"two\\u000alines\\u000a\"}\n" },
-		{ "- a: \"\\0\\e\\x7f\\N\\L\\P\"\n", "- {\"a\": \"\\u0000\\u001b\\u007f\\u0085\\u2028\\u2029\"}\n" },
+		{ "- a: \"\\0\\e\\x7f\\N\\L\\P\"\n",
+		  "- {\"a\": \"\\u0000\\u001b\\u007f\\u0085\\u2028\\u2029\"}\n" },
 		{ "- a: \"\\uFEFF\\uFFFE\\U0001F511\\U0001FFFE\"\n",
 		  "- {\"a\": \"\\ufeff\\ufffe\xf0\x9f\x94\x91\xf0\x9f\xbf\xbe\"}\n" },
 		{ "- \"a\\tb\": 1\n", "- {\"a\\u0009b\": 1}\n" },
 		{ "- {a: yes, b: No, c: ~, d: , e: null}\n",
 		  "- {\"a\": \"yes\", \"b\": \"No\", \"c\": null, \"d\": null, \"e\": null}\n" },
 		{ "- {a: 010, b: 1., c: .5, d: 1e5, e: 0x1F, f: -1, g: 0, h: 1.50, i: 0.5}\n",
-		  "- {\"a\": \"010\", \"b\": \"1.\", \"c\": \".5\", \"d\": \"1e5\", \"e\": \"0x1F\", \"f\": \"-1\", "
+		  "- {\"a\": \"010\", \"b\": \"1.\", \"c\": \".5\", \"d\": \"1e5\", \"e\": "
+		  "\"0x1F\", \"f\": \"-1\", "
 		  "\"g\": 0, \"h\": 1.50, \"i\": 0.5}\n" },
 		{ "- {a: \"true\", b: true, c: 'null', d: \"12\", e: ''}\n",
-		  "- {\"a\": \"true\", \"b\": true, \"c\": \"null\", \"d\": \"12\", \"e\": \"\"}\n" },
+		  "- {\"a\": \"true\", \"b\": true, \"c\": \"null\", \"d\": \"12\", \"e\": "
+		  "\"\"}\n" },
 		{ "- []\n", "- []\n" },
 		{ "- word\n", "- \"word\"\n" },
 	};
@@ -731,11 +744,14 @@ static void what_people_write_is_kept(void **state)
 
 static void block_form_is_for_people(void **state)
 {
-	static const char lines[] =
-		"- {\"call\": \"C_GetAttributeValue\", \"id\": 57, \"in\": {\"hSession\": 1, \"pTemplate\": "
-		"[{\"type\": \"CKA_CLASS\", \"room\": \"ulong\"}, {\"type\": \"CKA_LABEL\", \"room\": null}]}, "
-		"\"out\": {\"pTemplate\": [{\"ulong\": \"CKO_DATA\"}, {\"text\": \"yes\"}]}, \"rv\": \"CKR_OK\"}\n"
-		"- {\"y\": \"no\", \"hex\": \"abcdef\", \"open\": [1, 2], \"program\": \"pkcs11-tool\"}\n";
+	static const char lines[] = "- {\"call\": \"C_GetAttributeValue\", \"id\": 57, \"in\": "
+				    "{\"hSession\": 1, \"pTemplate\": "
+				    "[{\"type\": \"CKA_CLASS\", \"room\": \"ulong\"}, {\"type\": "
+				    "\"CKA_LABEL\", \"room\": null}]}, "
+				    "\"out\": {\"pTemplate\": [{\"ulong\": \"CKO_DATA\"}, "
+				    "{\"text\": \"yes\"}]}, \"rv\": \"CKR_OK\"}\n"
+				    "- {\"y\": \"no\", \"hex\": \"abcdef\", \"open\": [1, 2], "
+				    "\"program\": \"pkcs11-tool\"}\n";
 
 	(void)state;
 	char *block = to_block(lines);
@@ -799,7 +815,8 @@ static void numbers_are_read_exactly(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(cases); i++) {
-		struct tape_node node = { .type = TAPE_NODE_SCALAR, .text = cases[i].text,
+		struct tape_node node = { .type = TAPE_NODE_SCALAR,
+			                  .text = cases[i].text,
 			                  .length = strlen(cases[i].text) };
 		uint64_t number = 1;
 		uint64_t nanoseconds = 1;
@@ -808,7 +825,8 @@ static void numbers_are_read_exactly(void **state)
 			fail_msg("'%s' as a number", cases[i].text);
 		if (tape_node_seconds(&node, &nanoseconds) != cases[i].is_seconds ||
 		    (cases[i].is_seconds && nanoseconds != cases[i].nanoseconds))
-			fail_msg("'%s' as seconds: %llu", cases[i].text, (unsigned long long)nanoseconds);
+			fail_msg("'%s' as seconds: %llu", cases[i].text,
+			         (unsigned long long)nanoseconds);
 	}
 }
 

@@ -27,8 +27,8 @@ struct reading {
 	int fd;
 };
 
-static void start_at(struct reading *r, const char *text, size_t length, uint64_t begin, uint64_t end,
-                     size_t line)
+static void start_at(struct reading *r, const char *text, size_t length, uint64_t begin,
+                     uint64_t end, size_t line)
 {
 	memset(r, 0, sizeof(*r));
 	tape_arena_init(&r->arena, NULL, 0, PLENTY);
@@ -81,7 +81,8 @@ static void an_item_is_what_it_says(void **state)
 	struct reading r;
 
 	(void)state;
-	start(&r, "- {\"call\": \"C_Sign\", \"id\": 58, \"in\": {\"a\": [1, \"2\", null], \"b\": \"\\u00e4\\\"\"}}\n"
+	start(&r, "- {\"call\": \"C_Sign\", \"id\": 58, \"in\": {\"a\": [1, \"2\", null], \"b\": "
+	          "\"\\u00e4\\\"\"}}\n"
 	          "- word\n"
 	          "- []\n");
 	assert_int_equal(next(&r), 1);
@@ -177,7 +178,8 @@ static void a_piece_of_a_file_is_read(void **state)
 
 static void nothing_is_no_item(void **state)
 {
-	static const char *const texts[] = { "", "\n\n", "# only a comment\n", "---\n...\n", "[]\n", "--- []\n" };
+	static const char *const texts[] = { "",           "\n\n", "# only a comment\n",
+		                             "---\n...\n", "[]\n", "--- []\n" };
 
 	(void)state;
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(texts); i++) {
@@ -186,7 +188,8 @@ static void nothing_is_no_item(void **state)
 		int result = next(&r);
 		/* A document with nothing in it holds a null, which is no sequence. */
 		if (result < 0)
-			assert_string_equal(r.error.sentence, "a trace is a sequence: '- ' is expected");
+			assert_string_equal(r.error.sentence,
+			                    "a trace is a sequence: '- ' is expected");
 		else
 			assert_int_equal(result, 0);
 		stop(&r);
@@ -204,8 +207,8 @@ static void refused(const char *text, size_t length, size_t good, size_t line, c
 	int result = read_all(&r, &items);
 	if (result >= 0 || items != good || r.error.line != line ||
 	    strstr(r.error.sentence, sentence) == NULL)
-		fail_msg("%.60s…: %d after %zu items, line %zu: %s", text, result, items, r.error.line,
-		         r.error.sentence);
+		fail_msg("%.60s…: %d after %zu items, line %zu: %s", text, result, items,
+		         r.error.line, r.error.sentence);
 	assert_int_equal(r.error.code, -result);
 	assert_null(strchr(r.error.sentence, '\n'));
 	stop(&r);
@@ -280,8 +283,10 @@ static void junk_does_no_harm(void **state)
 			dice ^= dice << 13;
 			dice ^= dice >> 7;
 			dice ^= dice << 17;
-			junk[i] = round % 3 == 0 ? (char)(dice >> 30)
-			                         : likely[(dice >> 30) % (sizeof(likely) - 1)];
+			if (round % 3 == 0)
+				junk[i] = (char)(dice >> 30);
+			else
+				junk[i] = likely[(dice >> 30) % (sizeof(likely) - 1)];
 		}
 		start_at(&r, junk, length, 0, UINT64_MAX, 1);
 		if (read_all(&r, &items) < 0)
@@ -302,7 +307,7 @@ static char *repeat(const char *before, const char *piece, size_t times, const c
 	at = stpcpy(at, before);
 	for (size_t i = 0; i < times; i++)
 		at = stpcpy(at, piece);
-	strcpy(at, after);
+	stpcpy(at, after);
 	return text;
 }
 
@@ -333,7 +338,8 @@ static void depth_is_limited(void **state)
 	memset(closing, ']', TAPE_YAML_MAX_DEPTH);
 	accepted(repeat("- ", "[", TAPE_YAML_MAX_DEPTH, closing));
 	closing[TAPE_YAML_MAX_DEPTH] = ']';
-	refused_and_freed(repeat("- ", "[", TAPE_YAML_MAX_DEPTH + 1, closing), 1, "nested too deep");
+	refused_and_freed(repeat("- ", "[", TAPE_YAML_MAX_DEPTH + 1, closing), 1,
+	                  "nested too deep");
 	refused_and_freed(repeat("\n- ", "[", 100000, ""), 2, "nested too deep");
 	refused_and_freed(repeat("- ", "{a: ", 100000, ""), 1, "nested too deep");
 	refused_and_freed(repeat("", "- ", 1000, "a\n"), 1, "nested too deep");
@@ -357,7 +363,7 @@ static void keys_are_limited(void **state)
 		char *at = stpcpy(text, "- {");
 		for (size_t i = 0; i < keys; i++)
 			at += sprintf(at, "k%zu: 1,\n", i);
-		strcpy(at, "}\n");
+		stpcpy(at, "}\n");
 		if (keys == TAPE_YAML_MAX_KEYS)
 			accepted(strdup(text));
 		else
@@ -374,14 +380,15 @@ static void memory_is_limited(void **state)
 	(void)state;
 	start(&r, text);
 	tape_arena_done(&r.arena);
-	tape_arena_init(&r.arena, NULL, 0, 512 * 1024);
+	tape_arena_init(&r.arena, NULL, 0, (size_t)512 * 1024);
 	assert_int_equal(next(&r), -TAPE_E_LIMIT);
 	assert_string_equal(r.error.sentence, "an item takes too much memory");
 	assert_int_equal(r.error.line, 1);
 	stop(&r);
 
 	/* Every limit up to what is needed. */
-	static const char small[] = "- {\"call\": \"C_Sign\", \"in\": {\"a\": [1, 2, {\"b\": \"c\"}]}}\n";
+	static const char small[] =
+		"- {\"call\": \"C_Sign\", \"in\": {\"a\": [1, 2, {\"b\": \"c\"}]}}\n";
 	bool good = false;
 	for (size_t limit = 0; !good; limit += 64) {
 		_Alignas(16) char storage[16384];
@@ -401,10 +408,13 @@ static void memory_is_limited(void **state)
 
 static const char small_trace[] =
 	"- {\"p11tape\": 1, \"process\": {\"program\": \"x\"}, \"names\": {}}\n"
-	"- {\"call\": \"C_Login\", \"id\": 1, \"in\": {\"hSession\": 1, \"pPin\": {\"secret\": \"pin-1\"}}}\n"
+	"- {\"call\": \"C_Login\", \"id\": 1, \"in\": {\"hSession\": 1, \"pPin\": {\"secret\": "
+	"\"pin-1\"}}}\n"
 	"- {\"return\": 1, \"rv\": \"CKR_OK\"}\n"
-	"- {\"call\": \"C_Sign\", \"id\": 2, \"in\": {\"a\": {\"text\": \"}\\\"{[\\\\\"}, \"b\": [[], [{}]]}}\n"
-	"- {\"return\": 2, \"out\": {\"a\": {\"text\": \"\xc3\xa4\xf0\x9f\x94\x91 - {\"}}, \"rv\": \"0x80000001\"}\n"
+	"- {\"call\": \"C_Sign\", \"id\": 2, \"in\": {\"a\": {\"text\": \"}\\\"{[\\\\\"}, \"b\": "
+	"[[], [{}]]}}\n"
+	"- {\"return\": 2, \"out\": {\"a\": {\"text\": \"\xc3\xa4\xf0\x9f\x94\x91 - {\"}}, \"rv\": "
+	"\"0x80000001\"}\n"
 	"- {\"end\": \"exit\", \"open\": []}\n";
 
 /* What can be read of the first `length` bytes, and whether the rest of a line was left out. */
@@ -441,15 +451,16 @@ static void a_trace_can_be_cut_anywhere(void **state)
 		bool complete = small_trace[cut] == '\n';
 		size_t items = read_cut(small_trace, cut, &torn);
 		if (items != lines + complete || torn != (cut != line && !complete))
-			fail_msg("cut at %zu: %zu items of %zu whole lines, torn: %d", cut, items, lines,
-			         torn);
+			fail_msg("cut at %zu: %zu items of %zu whole lines, torn: %d", cut, items,
+			         lines, torn);
 	}
 }
 
 /* Lines longer than what is looked at in one go, and newlines at its edges. */
 static void long_lines_can_be_cut(void **state)
 {
-	static const size_t sizes[] = { 65000, 65535 - 16, 65536 - 16, 65537 - 16, 65536, 131072 - 16, 200000 };
+	static const size_t sizes[] = { 65000, 65535 - 16,  65536 - 16, 65537 - 16,
+		                        65536, 131072 - 16, 200000 };
 
 	(void)state;
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(sizes); i++) {
@@ -473,7 +484,8 @@ static void long_lines_can_be_cut(void **state)
 /* What an editor leaves without its last newline is whole. */
 static void block_form_is_never_torn(void **state)
 {
-	static const char *const texts[] = { "- call: C_Sign\n  id: 1", "- word", "[{a: 1}]", "# comment", "-x" };
+	static const char *const texts[] = { "- call: C_Sign\n  id: 1", "- word", "[{a: 1}]",
+		                             "# comment", "-x" };
 
 	(void)state;
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(texts); i++) {

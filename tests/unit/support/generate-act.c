@@ -167,8 +167,8 @@ static void act_entry(struct call *c, enum act act, CK_ATTRIBUTE *a, unsigned in
 		return;
 	}
 	const struct tape_attribute *row = tape_attribute_find(a->type);
-	enum value_class class = dice_pick(&c->dice, 4) ? VALUE_RIGHT : VALUE_ODD;
-	size_t size = value_attribute(&c->dice, row, class, c->scratch);
+	enum value_class sort = dice_pick(&c->dice, 4) ? VALUE_RIGHT : VALUE_ODD;
+	size_t size = value_attribute(&c->dice, row, sort, c->scratch);
 	if (row != NULL && row->type == TAPE_A_TEMPLATE && a->pValue == NULL)
 		size = dice_pick(&c->dice, 3) * sizeof(*a);
 	/* Who fails to read more than a megabyte is not watched that closely. */
@@ -193,6 +193,10 @@ static void act_entry(struct call *c, enum act act, CK_ATTRIBUTE *a, unsigned in
 	}
 	if (size > room)
 		size = room;
+	if (!good(act) && room != 0 && dice_pick(&c->dice, 6) == 0) {
+		module_write_ulong(c, &a->ulValueLen, dice_pick(&c->dice, room));
+		return;
+	}
 	/* A failing call that leaves what was there has not been seen to write it. */
 	if (good(act) || memcmp(a->pValue, c->scratch, size) != 0)
 		module_write(c, a->pValue, c->scratch, size);
@@ -217,8 +221,8 @@ static void act_record(struct call *c, enum act act, unsigned char *memory, enum
                        const struct around *around, enum tape_direction rule, unsigned int traits);
 
 /* Bytes that a pointer covers, before the module changes what says so. */
-static size_t size_behind(struct call *c, const unsigned char *memory, const struct tape_field *field,
-                          const struct around *around)
+static size_t size_behind(struct call *c, const unsigned char *memory,
+                          const struct tape_field *field, const struct around *around)
 {
 	const unsigned char *extent = memory + (field->extent == TAPE_NOWHERE ? 0 : field->extent);
 	CK_ULONG length;
@@ -272,8 +276,8 @@ static void act_pointer(struct call *c, enum act act, unsigned char *memory, enu
 		if (size > 1000 || !is_there(c, to, size * tape_records[inner].size))
 			return;
 		for (size_t i = 0; i < size; i++)
-			act_record(c, act, to + i * tape_records[inner].size, inner, &here, direction,
-			           traits);
+			act_record(c, act, to + i * tape_records[inner].size, inner, &here,
+			           direction, traits);
 		return;
 	case TAPE_F_P_OBJECT:
 		if (is_there(c, to, sizeof(CK_ULONG)) && (good(act) || often(c)))
@@ -313,7 +317,8 @@ static void act_field(struct call *c, enum act act, unsigned char *memory, enum 
 	CK_ULONG now;
 
 	if (field->kind == TAPE_F_STRUCT) {
-		act_record(c, act, to, (enum tape_record_id)field->detail, &here, direction, traits);
+		act_record(c, act, to, (enum tape_record_id)field->detail, &here, direction,
+		           traits);
 		return;
 	}
 	if (direction == TAPE_D_IN || field->kind == TAPE_F_LENGTH)
@@ -358,7 +363,7 @@ static void act_record(struct call *c, enum act act, unsigned char *memory, enum
                        const struct around *around, enum tape_direction rule, unsigned int traits)
 {
 	const struct tape_record *record = &tape_records[id];
-	bool applies[64];
+	bool applies[64] = { false };
 
 	assert(record->count <= TAPE_ARRAY_SIZE(applies));
 	for (size_t i = 0; i < record->count; i++)
@@ -373,8 +378,8 @@ static void act_record(struct call *c, enum act act, unsigned char *memory, enum
 	for (size_t i = 0; i < record->count; i++) {
 		const struct tape_field *field = &tape_fields[record->first + i];
 		if (applies[i] && field->kind < TAPE_F_P_BYTES)
-			act_field(c, act, memory, id, field, generate_direction(field, rule, traits),
-			          traits);
+			act_field(c, act, memory, id, field,
+			          generate_direction(field, rule, traits), traits);
 	}
 }
 
@@ -384,7 +389,8 @@ static void act_parameter(struct call *c, enum act act, const struct call_parame
 	if (parameter->memory == NULL || act == ACT_CLEAN)
 		return;
 	if (parameter->record != TAPE_R_NONE)
-		act_record(c, act, parameter->memory, parameter->record, NULL, TAPE_D_INOUT, traits);
+		act_record(c, act, parameter->memory, parameter->record, NULL, TAPE_D_INOUT,
+		           traits);
 	else if (dice_pick(&c->dice, 2))
 		module_fill(c, parameter->memory, parameter->size);
 }
@@ -396,15 +402,13 @@ static CK_FUNCTION_LIST *make_list(struct call *c, CK_VERSION version, size_t po
 {
 	size_t head = offsetof(CK_FUNCTION_LIST, C_Initialize);
 	unsigned char *list = guard_get(c->guard, head + pointers * sizeof(void *));
-	void *some = guard_hole(c->guard);
 
 	memset(list, 0, head);
 	memcpy(list, &version, sizeof(version));
-	for (size_t i = 0; i < pointers; i++)
-		if (dice_pick(&c->dice, 10) == 0)
-			memset(list + head + i * sizeof(void *), 0, sizeof(void *));
-		else
-			memcpy(list + head + i * sizeof(void *), &some, sizeof(some));
+	for (size_t i = 0; i < pointers; i++) {
+		void *entry = dice_pick(&c->dice, 10) == 0 ? NULL : guard_hole(c->guard);
+		memcpy(list + head + i * sizeof(entry), &entry, sizeof(entry));
+	}
 	return (CK_FUNCTION_LIST *)(void *)list;
 }
 
@@ -418,7 +422,9 @@ static CK_INTERFACE make_interface(struct call *c)
 		         { { 3, 0 }, TAPE_FN_COUNT_3_0 },
 		         { { 3, 1 }, TAPE_FN_COUNT_3_0 },
 		         { { 3, 2 }, TAPE_FN_COUNT_3_2 } };
-	static const char *const names[] = { "PKCS 11", "PKCS 11", "PKCS 11", "Vendor", "", "\xff\n" };
+	static const char *const names[] = {
+		"PKCS 11", "PKCS 11", "PKCS 11", "Vendor", "", "\xff\n"
+	};
 	size_t version = dice_pick(&c->dice, TAPE_ARRAY_SIZE(versions));
 	const char *name = names[dice_pick(&c->dice, TAPE_ARRAY_SIZE(names))];
 	CK_INTERFACE interface;

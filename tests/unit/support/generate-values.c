@@ -41,7 +41,10 @@ struct text {
 	size_t length;
 };
 
-#define TEXT(literal) { literal, sizeof(literal) - 1 }
+#define TEXT(literal)                        \
+	{                                    \
+		literal, sizeof(literal) - 1 \
+	}
 #define PICK(dice, texts) (&(texts)[dice_pick((dice), TAPE_ARRAY_SIZE(texts))])
 
 static size_t put_text(const struct text *text, unsigned char *to)
@@ -57,55 +60,106 @@ static size_t put_printable(struct dice *dice, unsigned char *to, size_t size)
 	return size;
 }
 
-size_t value_bytes(struct dice *dice, enum value_bytes class, unsigned char *to)
+size_t value_bytes(struct dice *dice, enum value_bytes sort, unsigned char *to)
 {
 	static const struct text quotes[] = {
-		TEXT("\""), TEXT("\\"), TEXT("\\\""), TEXT("\"\"\\\\\""), TEXT("C:\\keys\\\"a\""),
-		TEXT("\\u0041\\x41\\n"), TEXT("'it''s'"), TEXT("a\\"), TEXT("\\/"),
+		TEXT("\""),
+		TEXT("\\"),
+		TEXT("\\\""),
+		TEXT("\"\"\\\\\""),
+		TEXT("C:\\keys\\\"a\""),
+		TEXT("\\u0041\\x41\\n"),
+		TEXT("'it''s'"),
+		TEXT("a\\"),
+		TEXT("\\/"),
 	};
 	static const struct text spaces[] = {
 		TEXT(" "), TEXT("   "), TEXT(" a"), TEXT("a "), TEXT("  a  b  "), TEXT("a   b"),
 	};
 	static const struct text words[] = {
-		TEXT("null"), TEXT("true"), TEXT("yes"), TEXT("~"), TEXT("12"), TEXT("0x10"),
-		TEXT("1e5"), TEXT("-"), TEXT("- a"), TEXT("a: b"), TEXT("#x"), TEXT("a #b"),
-		TEXT("{}"), TEXT("[1, 2]"), TEXT("&a"), TEXT("*a"), TEXT("!t"), TEXT("%Y"),
-		TEXT("@"), TEXT("`"), TEXT("|"), TEXT(">"), TEXT("---"), TEXT("..."),
-		TEXT("unavailable"), TEXT("{\"text\": \"x\"}"), TEXT("?"), TEXT(","), TEXT("12:30:45"),
-		TEXT("2026-11-21"), TEXT("="), TEXT("<<"),
+		TEXT("null"),        TEXT("true"),
+		TEXT("yes"),         TEXT("~"),
+		TEXT("12"),          TEXT("0x10"),
+		TEXT("1e5"),         TEXT("-"),
+		TEXT("- a"),         TEXT("a: b"),
+		TEXT("#x"),          TEXT("a #b"),
+		TEXT("{}"),          TEXT("[1, 2]"),
+		TEXT("&a"),          TEXT("*a"),
+		TEXT("!t"),          TEXT("%Y"),
+		TEXT("@"),           TEXT("`"),
+		TEXT("|"),           TEXT(">"),
+		TEXT("---"),         TEXT("..."),
+		TEXT("unavailable"), TEXT("{\"text\": \"x\"}"),
+		TEXT("?"),           TEXT(","),
+		TEXT("12:30:45"),    TEXT("2026-11-21"),
+		TEXT("="),           TEXT("<<"),
 	};
 	static const struct text letters[] = {
-		TEXT("Schl\xc3\xbcssel"), TEXT("\xd0\xba\xd0\xbb\xd1\x8e\xd1\x87"),
-		TEXT("\xe9\x8d\xb5"), TEXT("e\xcc\x81"), TEXT("\xd7\x9e\xd7\xa4\xd7\xaa\xd7\x97"),
-		TEXT("\xe2\x82\xac 5"), TEXT("a\xe2\x80\x8b" "b"), TEXT("\xef\xac\x81"),
+		TEXT("Schl\xc3\xbcssel"),
+		TEXT("\xd0\xba\xd0\xbb\xd1\x8e\xd1\x87"),
+		TEXT("\xe9\x8d\xb5"),
+		TEXT("e\xcc\x81"),
+		TEXT("\xd7\x9e\xd7\xa4\xd7\xaa\xd7\x97"),
+		TEXT("\xe2\x82\xac 5"),
+		TEXT("a\xe2\x80\x8b"
+		     "b"),
+		TEXT("\xef\xac\x81"),
 	};
 	static const struct text edges[] = {
-		TEXT("\xc2\xa0"), TEXT("\xdf\xbf"), TEXT("\xe0\xa0\x80"), TEXT("\xe2\x80\xa7"),
-		TEXT("\xe2\x80\xaa"), TEXT("\xed\x9f\xbf"), TEXT("\xee\x80\x80"), TEXT("\xef\xbb\xbe"),
-		TEXT("\xef\xbc\x80"), TEXT("\xef\xbf\xbd"), TEXT("\xef\xb7\x90"), TEXT(" ~"),
+		TEXT("\xc2\xa0"),     TEXT("\xdf\xbf"),     TEXT("\xe0\xa0\x80"),
+		TEXT("\xe2\x80\xa7"), TEXT("\xe2\x80\xaa"), TEXT("\xed\x9f\xbf"),
+		TEXT("\xee\x80\x80"), TEXT("\xef\xbb\xbe"), TEXT("\xef\xbc\x80"),
+		TEXT("\xef\xbf\xbd"), TEXT("\xef\xb7\x90"), TEXT(" ~"),
 	};
 	static const struct text astral[] = {
-		TEXT("\xf0\x9f\x94\x91"), TEXT("\xf0\x90\x80\x80"), TEXT("key \xf0\x9f\x94\x91 \"1\""),
-		TEXT("\xf0\x9f\xbf\xbd"), TEXT("\xf4\x8f\xbf\xbd"), TEXT("\xf3\xa0\x81\xa1"),
+		TEXT("\xf0\x9f\x94\x91"),           TEXT("\xf0\x90\x80\x80"),
+		TEXT("key \xf0\x9f\x94\x91 \"1\""), TEXT("\xf0\x9f\xbf\xbd"),
+		TEXT("\xf4\x8f\xbf\xbd"),           TEXT("\xf3\xa0\x81\xa1"),
 	};
 	static const struct text breaks[] = {
-		TEXT("\xe2\x80\xa8"), TEXT("\xe2\x80\xa9"), TEXT("\xef\xbb\xbf"), TEXT("a\xc2\x85" "b"),
-		TEXT("\xc2\x80"), TEXT("\xc2\x9f"), TEXT("\xef\xbf\xbe"), TEXT("\xef\xbf\xbf"),
-		TEXT("\xf0\x9f\xbf\xbe"), TEXT("\xf4\x8f\xbf\xbf"), TEXT("\x7f"),
+		TEXT("\xe2\x80\xa8"),
+		TEXT("\xe2\x80\xa9"),
+		TEXT("\xef\xbb\xbf"),
+		TEXT("a\xc2\x85"
+		     "b"),
+		TEXT("\xc2\x80"),
+		TEXT("\xc2\x9f"),
+		TEXT("\xef\xbf\xbe"),
+		TEXT("\xef\xbf\xbf"),
+		TEXT("\xf0\x9f\xbf\xbe"),
+		TEXT("\xf4\x8f\xbf\xbf"),
+		TEXT("\x7f"),
 	};
 	static const struct text control[] = {
-		TEXT("\n"), TEXT("a\n"), TEXT("a\r\nb"), TEXT("\t"), TEXT("a\tb"), TEXT("\x01"),
-		TEXT("text\0"), TEXT("\0\0\0"), TEXT("\x1b[1m"), TEXT("\x1f"), TEXT("a\0b"),
+		TEXT("\n"),      TEXT("a\n"),  TEXT("a\r\nb"), TEXT("\t"),
+		TEXT("a\tb"),    TEXT("\x01"), TEXT("text\0"), TEXT("\0\0\0"),
+		TEXT("\x1b[1m"), TEXT("\x1f"), TEXT("a\0b"),
 	};
 	static const struct text bad[] = {
-		TEXT("\x80"), TEXT("\xbf"), TEXT("\xc0\xaf"), TEXT("\xc1\xbf"), TEXT("\xc3"),
-		TEXT("\xc3("), TEXT("\xe2\x82"), TEXT("\xe2(\xac"), TEXT("\xe2\x82("), TEXT("\xe0\x9f\xbf"),
-		TEXT("\xed\xa0\x80"), TEXT("\xed\xbf\xbf"), TEXT("\xf0\x8f\xbf\xbf"), TEXT("\xf0\x9f\x94"),
-		TEXT("\xf4\x90\x80\x80"), TEXT("\xf5\x80\x80\x80"), TEXT("\xf8\x88\x80\x80\x80"),
-		TEXT("\xfe"), TEXT("\xff"), TEXT("ok\xff"), TEXT("\xf0\x9f\x94\x91\xf0"),
+		TEXT("\x80"),
+		TEXT("\xbf"),
+		TEXT("\xc0\xaf"),
+		TEXT("\xc1\xbf"),
+		TEXT("\xc3"),
+		TEXT("\xc3("),
+		TEXT("\xe2\x82"),
+		TEXT("\xe2(\xac"),
+		TEXT("\xe2\x82("),
+		TEXT("\xe0\x9f\xbf"),
+		TEXT("\xed\xa0\x80"),
+		TEXT("\xed\xbf\xbf"),
+		TEXT("\xf0\x8f\xbf\xbf"),
+		TEXT("\xf0\x9f\x94"),
+		TEXT("\xf4\x90\x80\x80"),
+		TEXT("\xf5\x80\x80\x80"),
+		TEXT("\xf8\x88\x80\x80\x80"),
+		TEXT("\xfe"),
+		TEXT("\xff"),
+		TEXT("ok\xff"),
+		TEXT("\xf0\x9f\x94\x91\xf0"),
 	};
 
-	switch (class) {
+	switch (sort) {
 	case VALUE_BYTES_EMPTY:
 		return 0;
 	case VALUE_BYTES_ONE:
@@ -190,7 +244,8 @@ void value_padded(struct dice *dice, unsigned char *to, size_t size)
 		put_printable(dice, to, dice_pick(dice, size));
 		break;
 	default: /* padded, or cut in the middle of a character */
-		length = value_bytes(dice, (enum value_bytes)dice_pick(dice, VALUE_BYTES_LARGE), text);
+		length = value_bytes(dice, (enum value_bytes)dice_pick(dice, VALUE_BYTES_LARGE),
+		                     text);
 		memcpy(to, text, length < size ? length : size);
 		break;
 	}
@@ -329,8 +384,7 @@ CK_ULONG value_flags(struct dice *dice, enum tape_group group)
 static size_t put_numbers(struct dice *dice, const struct tape_attribute *row, size_t count,
                           unsigned char *to)
 {
-	bool named = row != NULL &&
-	             (row->type == TAPE_A_CONSTANT || row->type == TAPE_A_CONSTANTS);
+	bool named = row != NULL && (row->type == TAPE_A_CONSTANT || row->type == TAPE_A_CONSTANTS);
 
 	for (size_t i = 0; i < count; i++) {
 		CK_ULONG number = named ? value_constant(dice, (enum tape_group)row->group)
@@ -344,8 +398,11 @@ static size_t put_numbers(struct dice *dice, const struct tape_attribute *row, s
 
 static size_t put_copy(const char *text, unsigned char *to)
 {
-	memcpy(to, text, strlen(text));
-	return strlen(text);
+	size_t length = 0;
+
+	for (; text[length] != 0; length++)
+		to[length] = (unsigned char)text[length];
+	return length;
 }
 
 static size_t put_right(struct dice *dice, const struct tape_attribute *row, unsigned char *to)
@@ -382,13 +439,14 @@ static size_t put_right(struct dice *dice, const struct tape_attribute *row, uns
 	}
 }
 
-size_t value_attribute(struct dice *dice, const struct tape_attribute *row, enum value_class class,
+size_t value_attribute(struct dice *dice, const struct tape_attribute *row, enum value_class sort,
                        unsigned char *to)
 {
-	static const size_t sizes[] = { [VALUE_EMPTY] = 0, [VALUE_THREE] = 3, [VALUE_FIVE] = 5,
-		                        [VALUE_LARGE] = 65537 };
+	static const size_t sizes[] = {
+		[VALUE_EMPTY] = 0, [VALUE_THREE] = 3, [VALUE_FIVE] = 5, [VALUE_LARGE] = 65537
+	};
 
-	switch (class) {
+	switch (sort) {
 	case VALUE_RIGHT:
 		return put_right(dice, row, to);
 	case VALUE_TWO:
@@ -402,9 +460,9 @@ size_t value_attribute(struct dice *dice, const struct tape_attribute *row, enum
 			dice_bytes(dice, to, 3 * sizeof(CK_ULONG) / 2);
 			return 3 * sizeof(CK_ULONG) / 2;
 		case TAPE_A_UTF8:
-			return value_bytes(dice,
-			                   (enum value_bytes)(VALUE_BYTES_BREAKS + dice_pick(dice, 5)),
-			                   to);
+			return value_bytes(
+				dice, (enum value_bytes)(VALUE_BYTES_BREAKS + dice_pick(dice, 5)),
+				to);
 		default: {
 			size_t size = put_right(dice, row, to);
 			dice_bytes(dice, to, size);
@@ -412,8 +470,8 @@ size_t value_attribute(struct dice *dice, const struct tape_attribute *row, enum
 		}
 		}
 	default:
-		dice_bytes(dice, to, sizes[class]);
-		return sizes[class];
+		dice_bytes(dice, to, sizes[sort]);
+		return sizes[sort];
 	}
 }
 

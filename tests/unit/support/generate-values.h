@@ -37,7 +37,7 @@ enum value_bytes {
 };
 
 /* Write such a string; returns its length, 200 KiB at the most. */
-size_t value_bytes(struct dice *dice, enum value_bytes class, unsigned char *to);
+size_t value_bytes(struct dice *dice, enum value_bytes sort, unsigned char *to);
 
 /* Write text without a zero byte in it, and one behind it; returns its length. */
 size_t value_textz(struct dice *dice, unsigned char *to);
@@ -76,7 +76,7 @@ enum value_class {
 };
 
 /* Write an attribute's value, as bytes; row may be NULL. Returns its length, 64 KiB + 1 at the most. */
-size_t value_attribute(struct dice *dice, const struct tape_attribute *row, enum value_class class,
+size_t value_attribute(struct dice *dice, const struct tape_attribute *row, enum value_class sort,
                        unsigned char *to);
 
 /* An attribute type; one that is not of a template. */

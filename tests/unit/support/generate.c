@@ -69,24 +69,24 @@ enum {
 /* Large ones are dear, so that only who asks for them gets many. */
 static size_t any_string(struct dice *dice)
 {
-	size_t class = dice_pick(dice, STRING_COUNT);
+	size_t sort = dice_pick(dice, STRING_COUNT);
 
-	if (class >= VALUE_BYTES_LARGE && class < VALUE_BYTES_COUNT && dice_pick(dice, 60) != 0)
-		class = VALUE_BYTES_BINARY;
-	return class;
+	if (sort >= VALUE_BYTES_LARGE && sort < VALUE_BYTES_COUNT && dice_pick(dice, 60) != 0)
+		sort = VALUE_BYTES_BINARY;
+	return sort;
 }
 
-static void build_string(struct call *c, size_t class, uintptr_t *pointer, uintptr_t *length)
+static void build_string(struct call *c, size_t sort, uintptr_t *pointer, uintptr_t *length)
 {
 	*pointer = 0;
 	*length = 0;
-	if (class == STRING_NULL)
+	if (sort == STRING_NULL)
 		return;
-	if (class == STRING_NULL_LENGTH) {
+	if (sort == STRING_NULL_LENGTH) {
 		*length = 1 + dice_pick(&c->dice, 100);
 		return;
 	}
-	size_t size = value_bytes(&c->dice, (enum value_bytes)class, c->scratch);
+	size_t size = value_bytes(&c->dice, (enum value_bytes)sort, c->scratch);
 	*pointer = (uintptr_t)copy_block(c, c->scratch, size);
 	*length = size;
 }
@@ -144,7 +144,7 @@ static CK_ATTRIBUTE *build_attributes(struct call *c, size_t count)
 	return (CK_ATTRIBUTE *)(void *)chance_block(c, count * sizeof(CK_ATTRIBUTE));
 }
 
-static void build_entry(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE_TYPE type, size_t class,
+static void build_entry(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE_TYPE type, size_t sort,
                         unsigned int depth);
 
 static void nest(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE *inner, size_t count)
@@ -154,7 +154,7 @@ static void nest(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE *inner, size_t co
 	a->ulValueLen = count * sizeof(*inner);
 }
 
-static void build_entry(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE_TYPE type, size_t class,
+static void build_entry(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE_TYPE type, size_t sort,
                         unsigned int depth)
 {
 	const struct tape_attribute *row = tape_attribute_find(type);
@@ -162,22 +162,27 @@ static void build_entry(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE_TYPE type,
 	a->type = type;
 	a->pValue = NULL;
 	a->ulValueLen = 0;
-	if (class == ENTRY_NULL)
+	if (sort == ENTRY_NULL)
 		return;
-	if (class == ENTRY_NULL_LENGTH) {
-		static const CK_ULONG lengths[] = { 1, 3, 5, sizeof(CK_ULONG), sizeof(CK_ATTRIBUTE),
-			                            2 * sizeof(CK_ULONG), CK_UNAVAILABLE_INFORMATION };
+	if (sort == ENTRY_NULL_LENGTH) {
+		static const CK_ULONG lengths[] = { 1,
+			                            3,
+			                            5,
+			                            sizeof(CK_ULONG),
+			                            sizeof(CK_ATTRIBUTE),
+			                            2 * sizeof(CK_ULONG),
+			                            CK_UNAVAILABLE_INFORMATION };
 		a->ulValueLen = lengths[dice_pick(&c->dice, TAPE_ARRAY_SIZE(lengths))];
 		return;
 	}
-	if (class == ENTRY_UNREADABLE && depth > 1) {
+	if (sort == ENTRY_UNREADABLE && depth > 1) {
 		a->pValue = guard_hole(c->guard);
 		a->ulValueLen = 1 + dice_pick(&c->dice, 40);
 		return;
 	}
-	if (class == ENTRY_UNREADABLE)
-		class = VALUE_RIGHT;
-	if (row != NULL && row->type == TAPE_A_TEMPLATE && class == VALUE_RIGHT && depth < 4) {
+	if (sort == ENTRY_UNREADABLE)
+		sort = VALUE_RIGHT;
+	if (row != NULL && row->type == TAPE_A_TEMPLATE && sort == VALUE_RIGHT && depth < 4) {
 		size_t count = dice_pick(&c->dice, 4);
 		CK_ATTRIBUTE *inner = build_attributes(c, count);
 		for (size_t i = 0; i < count; i++)
@@ -186,20 +191,20 @@ static void build_entry(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE_TYPE type,
 		nest(c, a, inner, count);
 		return;
 	}
-	a->ulValueLen = value_attribute(&c->dice, row, (enum value_class)class, c->scratch);
+	a->ulValueLen = value_attribute(&c->dice, row, (enum value_class)sort, c->scratch);
 	a->pValue = copy_block(c, c->scratch, a->ulValueLen);
 }
 
 static size_t any_entry(struct dice *dice)
 {
-	size_t class = dice_pick(dice, ENTRY_COUNT);
+	size_t sort = dice_pick(dice, ENTRY_COUNT);
 
-	if (class == VALUE_LARGE && dice_pick(dice, 100) != 0)
-		class = VALUE_RIGHT;
-	return class;
+	if (sort == VALUE_LARGE && dice_pick(dice, 100) != 0)
+		sort = VALUE_RIGHT;
+	return sort;
 }
 
-static void build_room(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE_TYPE type, size_t class,
+static void build_room(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE_TYPE type, size_t sort,
                        bool typed)
 {
 	const struct tape_attribute *row = tape_attribute_find(type);
@@ -212,17 +217,17 @@ static void build_room(struct call *c, CK_ATTRIBUTE *a, CK_ATTRIBUTE_TYPE type, 
 		may_write(c, &a->type, sizeof(a->type));
 	may_write(c, &a->ulValueLen, sizeof(a->ulValueLen));
 	a->pValue = NULL;
-	if (class == ROOM_QUERY)
+	if (sort == ROOM_QUERY)
 		return;
-	if (class == ROOM_SMALL && size != 0)
+	if (sort == ROOM_SMALL && size != 0)
 		size--;
-	else if (class == ROOM_LARGER)
+	else if (sort == ROOM_LARGER)
 		size += 1 + dice_pick(&c->dice, 40);
-	else if (class == ROOM_ZERO)
+	else if (sort == ROOM_ZERO)
 		size = 0;
-	else if (class == ROOM_THREE)
+	else if (sort == ROOM_THREE)
 		size = 3;
-	else if (class == ROOM_FIVE)
+	else if (sort == ROOM_FIVE)
 		size = 5;
 	a->pValue = chance_block(c, size);
 	a->ulValueLen = size;
@@ -344,7 +349,8 @@ static size_t any_template(struct dice *dice, bool reading)
 	if (choice != 0)
 		return choice < 14 ? TEMPLATE_FEW : choice < 17 ? TEMPLATE_NEST_VALUES : choice % 3;
 	size_t variant = dice_pick(dice, template_variants(reading));
-	if (variant == TEMPLATE_LARGE || variant == TEMPLATE_MEGABYTE || variant == TEMPLATE_ALL_ROWS)
+	if (variant == TEMPLATE_LARGE || variant == TEMPLATE_MEGABYTE ||
+	    variant == TEMPLATE_ALL_ROWS)
 		variant = TEMPLATE_SIXTEEN;
 	return variant;
 }
@@ -392,16 +398,20 @@ static void build_template(struct call *c, size_t variant, bool reading, uintptr
 		for (size_t i = 0; i < count; i++) {
 			CK_ATTRIBUTE_TYPE type = i < 2 ? CKA_ID : CKA_CLASS;
 			if (reading)
-				build_room(c, &list[i], type, dice_pick(&c->dice, ROOM_COUNT), true);
+				build_room(c, &list[i], type, dice_pick(&c->dice, ROOM_COUNT),
+				           true);
 			else
 				build_entry(c, &list[i], type, any_entry(&c->dice), 1);
 		}
 		break;
 	case TEMPLATE_UNKNOWN_TYPES: {
-		static const CK_ATTRIBUTE_TYPE types[] = {
-			0x7fffffff, 0x80001234, 0xffffffff, (CK_ATTRIBUTE_TYPE)-1,
-			(CK_ATTRIBUTE_TYPE)-2, (CK_ATTRIBUTE_TYPE)1 << (sizeof(CK_ULONG) * 8 - 1)
-		};
+		static const CK_ATTRIBUTE_TYPE types[] = { 0x7fffffff,
+			                                   0x80001234,
+			                                   0xffffffff,
+			                                   (CK_ATTRIBUTE_TYPE)-1,
+			                                   (CK_ATTRIBUTE_TYPE)-2,
+			                                   (CK_ATTRIBUTE_TYPE)1
+			                                           << (sizeof(CK_ULONG) * 8 - 1) };
 		count = TAPE_ARRAY_SIZE(types);
 		list = build_attributes(c, count);
 		for (size_t i = 0; i < count; i++) {
@@ -415,7 +425,7 @@ static void build_template(struct call *c, size_t variant, bool reading, uintptr
 	}
 	case TEMPLATE_LARGE:
 	case TEMPLATE_MEGABYTE: {
-		static const size_t sizes[] = { 65536, 65537, 200 * 1024, (1 << 20) + 1 };
+		static const size_t sizes[] = { 65536, 65537, 204800, 1048577 };
 		bool huge = variant == TEMPLATE_MEGABYTE;
 		count = huge ? 1 : 3;
 		list = build_attributes(c, count);
@@ -448,12 +458,12 @@ static void build_template(struct call *c, size_t variant, bool reading, uintptr
 			list->ulValueLen = sizeof(byte);
 		} else {
 			size_t row = (variant - TEMPLATE_ROWS) % tape_attribute_count;
-			size_t class = (variant - TEMPLATE_ROWS) / tape_attribute_count;
+			size_t sort = (variant - TEMPLATE_ROWS) / tape_attribute_count;
 			CK_ATTRIBUTE_TYPE type = (CK_ATTRIBUTE_TYPE)tape_attributes[row].value;
 			if (reading)
-				build_room(c, list, type, class, true);
+				build_room(c, list, type, sort, true);
 			else
-				build_entry(c, list, type, class, 1);
+				build_entry(c, list, type, sort, 1);
 		}
 		break;
 	}
@@ -528,7 +538,8 @@ static bool selected(struct call *c, enum tape_record_id record, const struct ta
 static void build_record(struct call *c, const struct place *place, unsigned int traits,
                          enum fill fill, unsigned int depth);
 static void build_mechanism(struct call *c, CK_MECHANISM *mechanism, size_t variant,
-                            unsigned int traits, unsigned int depth, struct call_parameter *parameter);
+                            unsigned int traits, unsigned int depth,
+                            struct call_parameter *parameter);
 
 static bool is_pointer(const struct tape_field *field)
 {
@@ -597,8 +608,8 @@ struct extents {
 	} known[16];
 };
 
-static CK_ULONG choose_length(struct call *c, struct extents *extents, const struct tape_field *field,
-                              enum fill *fill)
+static CK_ULONG choose_length(struct call *c, struct extents *extents,
+                              const struct tape_field *field, enum fill *fill)
 {
 	for (size_t i = 0; i < extents->count; i++)
 		if (field->extent != TAPE_NOWHERE && extents->known[i].offset == field->extent) {
@@ -646,8 +657,8 @@ static void build_pointer(struct call *c, const struct place *place, const struc
                           unsigned int depth)
 {
 	unsigned char *at = place->memory + field->offset;
-	unsigned char *extent =
-		field->extent == TAPE_NOWHERE ? NULL : place->memory + field->extent;
+	bool counted = field->extent != TAPE_NOWHERE;
+	unsigned char *extent = place->memory + (counted ? field->extent : 0);
 	enum tape_direction direction = generate_direction(field, place->rule, traits);
 	CK_ULONG length = choose_length(c, extents, field, &fill);
 	enum tape_record_id inner = (enum tape_record_id)field->detail;
@@ -684,7 +695,7 @@ static void build_pointer(struct call *c, const struct place *place, const struc
 		                                                     place->around->record);
 		break;
 	default:
-		if (extent != NULL)
+		if (counted)
 			put_ulong(extent, length);
 		break;
 	}
@@ -748,7 +759,8 @@ static void build_pointer(struct call *c, const struct place *place, const struc
 		put_pointer(at, chance_ulong(c));
 		return;
 	case TAPE_F_P_OPAQUE:
-		put_pointer(at, chance_block(c, 1));
+		block = chance_block(c, 1);
+		put_pointer(at, direction == TAPE_D_OUT && dice_pick(&c->chance, 2) ? NULL : block);
 		return;
 	default:
 		break;
@@ -783,7 +795,8 @@ static void build_record(struct call *c, const struct place *place, unsigned int
 
 	for (size_t i = 0; i < record->count; i++)
 		if (!is_pointer(&tape_fields[record->first + i]))
-			build_inline(c, place, &tape_fields[record->first + i], traits, fill, depth);
+			build_inline(c, place, &tape_fields[record->first + i], traits, fill,
+			             depth);
 	for (size_t i = 0; i < record->count; i++) {
 		const struct tape_field *field = &tape_fields[record->first + i];
 		if (is_pointer(field))
@@ -886,10 +899,13 @@ static void build_parameter(struct call *c, enum tape_record_id record, size_t p
 
 /* SIZE_MAX for any variant. */
 static void build_mechanism(struct call *c, CK_MECHANISM *mechanism, size_t variant,
-                            unsigned int traits, unsigned int depth, struct call_parameter *parameter)
+                            unsigned int traits, unsigned int depth,
+                            struct call_parameter *parameter)
 {
-	static const size_t unknown[] = { FILL_ALL,        PARAMETER_NONE,       PARAMETER_NULL_LENGTH,
-		                          PARAMETER_EMPTY, PARAMETER_UNREADABLE, PARAMETER_LONG };
+	static const size_t unknown[] = {
+		FILL_ALL,        PARAMETER_NONE,       PARAMETER_NULL_LENGTH,
+		PARAMETER_EMPTY, PARAMETER_UNREADABLE, PARAMETER_LONG
+	};
 	void *pointer;
 
 	if (variant == SIZE_MAX) {
@@ -926,11 +942,10 @@ static void build_mechanism(struct call *c, CK_MECHANISM *mechanism, size_t vari
 		if (row->other_record != TAPE_R_NONE)
 			record = (enum tape_record_id)row->other_record;
 	}
-	size_t plain = row->parameter == TAPE_P_ULONG || row->parameter == TAPE_P_OBJECT
-	                       ? sizeof(CK_ULONG)
-	               : row->parameter == TAPE_P_NONE && form < FILL_COUNT
-	                       ? dice_pick(&c->dice, 2) * 4
-	                       : dice_pick(&c->dice, 40);
+	size_t plain =
+		row->parameter == TAPE_P_ULONG || row->parameter == TAPE_P_OBJECT ? sizeof(CK_ULONG)
+		: row->parameter == TAPE_P_NONE && form < FILL_COUNT ? dice_pick(&c->dice, 2) * 4
+								     : dice_pick(&c->dice, 40);
 	build_parameter(c, record, plain, form, traits, depth + 1, parameter, &pointer,
 	                &mechanism->ulParameterLen);
 	mechanism->pParameter = pointer;
@@ -1044,8 +1059,7 @@ static void *build_init_args(struct call *c, size_t variant)
 	default:
 		break;
 	}
-	CK_C_INITIALIZE_ARGS *args =
-		(CK_C_INITIALIZE_ARGS *)(void *)chance_block(c, sizeof(*args));
+	CK_C_INITIALIZE_ARGS *args = (CK_C_INITIALIZE_ARGS *)(void *)chance_block(c, sizeof(*args));
 	args->flags = flags[dice_pick(&c->dice, TAPE_ARRAY_SIZE(flags))];
 	args->CreateMutex = mutexes & 1 ? (CK_CREATEMUTEX)(void (*)(void))some_mutex : NULL;
 	args->DestroyMutex = mutexes & 2 ? (CK_DESTROYMUTEX)(void (*)(void))some_mutex : NULL;
@@ -1058,7 +1072,7 @@ static void *build_init_args(struct call *c, size_t variant)
 /* ---- output buffers ------------------------------------------------------------------------- */
 
 enum {
-	BUFFER_NOTHING,  /* neither buffer nor length pointer */
+	BUFFER_NOTHING, /* neither buffer nor length pointer */
 	BUFFER_QUERY,
 	BUFFER_UNSTATED, /* a buffer without a length pointer */
 	BUFFER_ZERO,
@@ -1145,7 +1159,8 @@ static void build_buffer(struct call *c, size_t variant, size_t element, size_t 
 }
 
 /* A buffer with its length beside it; what points to the count of elements, where there is one. */
-static void build_room_beside(struct call *c, size_t variant, size_t element, uintptr_t *w, bool count)
+static void build_room_beside(struct call *c, size_t variant, size_t element, uintptr_t *w,
+                              bool count)
 {
 	size_t room = buffer_room(&c->dice, variant % BUFFER_COUNT);
 
@@ -1203,8 +1218,8 @@ static uintptr_t build_struct(struct call *c, const struct tape_shape *shape, si
 	if (variant == 0)
 		return 0;
 	unsigned char *block = chance_block(c, tape_records[record].size);
-	build_record(c, &(struct place){ block, record, NULL, TAPE_D_INOUT }, shape->traits, FILL_ALL,
-	             1);
+	build_record(c, &(struct place){ block, record, NULL, TAPE_D_INOUT }, shape->traits,
+	             FILL_ALL, 1);
 	return (uintptr_t)block;
 }
 

@@ -60,7 +60,8 @@ struct call {
 	bool keeps_pointers; /* somewhere bytes with addresses in them are compared: never equal again */
 	struct span writable[CALL_MAX_SPANS]; /* what a module may write */
 	size_t writable_count;
-	struct span written[CALL_MAX_SPANS]; /* what the module wrote, as far as PKCS#11 gives it a meaning */
+	struct span written
+		[CALL_MAX_SPANS]; /* what the module wrote, as far as PKCS#11 gives it a meaning */
 	size_t written_count;
 	unsigned char scratch[GUARD_LARGEST];
 };

@@ -9,13 +9,56 @@
 static const char *any_word(struct dice *dice)
 {
 	static const char *const words[] = {
-		"hex",     "text",     "raw",  "len",       "room",    "secret", "same",
-		"partial", "template", "type", "value",     "as",      "ulong",  "ulongs",
-		"bool",    "date",     "list", "bytes",     "at",      "flags",  "mutexes",
-		"name",    "version",  "",     "mechanism", "missing", "object", "parameter",
-		"unavailable", "infinite", "unstated", "pData", "hSession", "pTemplate", "2.40",
-		"0x10", "0xffffffffffffffff", "0xffffffffffffffffff", "zz", "00", "000", "ff00ff",
-		"pin-1", "20260101", "\\u0000", "\\ud83d", "\\x", "\xff", "null", "true",
+		"hex",
+		"text",
+		"raw",
+		"len",
+		"room",
+		"secret",
+		"same",
+		"partial",
+		"template",
+		"type",
+		"value",
+		"as",
+		"ulong",
+		"ulongs",
+		"bool",
+		"date",
+		"list",
+		"bytes",
+		"at",
+		"flags",
+		"mutexes",
+		"name",
+		"version",
+		"",
+		"mechanism",
+		"missing",
+		"object",
+		"parameter",
+		"unavailable",
+		"infinite",
+		"unstated",
+		"pData",
+		"hSession",
+		"pTemplate",
+		"2.40",
+		"0x10",
+		"0xffffffffffffffff",
+		"0xffffffffffffffffff",
+		"zz",
+		"00",
+		"000",
+		"ff00ff",
+		"pin-1",
+		"20260101",
+		"\\u0000",
+		"\\ud83d",
+		"\\x",
+		"\xff",
+		"null",
+		"true",
 	};
 
 	switch (dice_pick(dice, 10)) {
@@ -79,10 +122,10 @@ static const char *any_value(struct dice *dice)
 		"{\"ulong\": 2305843009213693953}",
 		"{\"template\": 768614336404564651}",
 		"{\"type\": \"CKA_ID\", \"hex\": \"00\"}",
-		"{\"type\": \"CKA_WRAP_TEMPLATE\", \"template\": [{\"type\": \"CKA_ID\", \"hex\": \"00\"}]}",
+		"{\"type\": \"CKA_WRAP_TEMPLATE\", \"template\": [{\"type\": \"CKA_ID\"}]}",
 		"{\"mechanism\": \"CKM_AES_GCM\", \"parameter\": {\"as\": \"CK_GCM_PARAMS\"}}",
 		"{\"as\": \"CK_TOKEN_INFO\", \"label\": \"x\"}",
-		"{\"as\": \"CK_SSL3_KEY_MAT_PARAMS\", \"pReturnedKeyMaterial\": {\"hClientKey\": 1}}",
+		"{\"as\": \"CK_TLS12_KEY_MAT_PARAMS\", \"pReturnedKeyMaterial\": {}}",
 		"{\"text\": \"abc\"}",
 		"{\"object\": 5}",
 		"{\"flags\": []}",
@@ -174,9 +217,13 @@ static void put_alike(struct dice *dice, const char *token, size_t length, struc
 	} else {
 		tape_put_char(buf, '"');
 		if (left >= 4 && memcmp(text, "CKA_", 4) == 0)
-			tape_put_text(buf, tape_attributes[dice_pick(dice, tape_attribute_count)].name.text);
+			tape_put_text(
+				buf,
+				tape_attributes[dice_pick(dice, tape_attribute_count)].name.text);
 		else if (left >= 4 && memcmp(text, "CKM_", 4) == 0)
-			tape_put_text(buf, tape_mechanisms[dice_pick(dice, tape_mechanism_count)].name.text);
+			tape_put_text(
+				buf,
+				tape_mechanisms[dice_pick(dice, tape_mechanism_count)].name.text);
 		else if (left >= 3 && memcmp(text, "CK_", 3) == 0)
 			tape_put_text(buf, tape_records[dice_pick(dice, TAPE_R_COUNT)].name.text);
 		else if (left != 0 && strchr("0123456789abcdef", text[0]) != NULL)

@@ -1,0 +1,482 @@
+# SPDX-License-Identifier: MIT
+#
+# What the tests with real programs share; sourced. A test is a file of rows. A row runs a program three
+# times: by itself, recorded, and replayed with the real module hidden; see `row`.
+#
+# The environment names what is under test: P11TAPE, P11TAPE_RECORDER_SO, P11TAPE_REPLAYER_SO,
+# P11TAPE_SOURCE_DIR, P11TAPE_BUILD_DIR. P11TAPE_ROWS='PATTERN' runs only the rows that match,
+# P11TAPE_KEEP=DIRECTORY keeps everything there.
+# shellcheck shell=bash disable=SC2034 # variables are for the rows
+set -euo pipefail
+export LC_ALL=C.UTF-8
+unset "${!XDG_@}"
+
+if [[ -n ${P11TAPE_KEEP:-} ]]; then
+	rm -rf "$P11TAPE_KEEP"
+	mkdir -p "$P11TAPE_KEEP"
+	work=$(realpath "$P11TAPE_KEEP")
+else
+	work=$(mktemp -d)
+fi
+export work HOME=$work/home
+mkdir "$work/home" "$work/rows" "$work/hidden"
+programs=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+family=$(basename "$0" .sh)
+helpers=() # processes that end with us
+skipped=0
+
+end() {
+	local status=$? pid
+	trap - EXIT
+	for pid in "${helpers[@]}"; do
+		! kill "$pid" 2>/dev/null || wait "$pid" 2>/dev/null || true
+	done
+	cd /
+	[[ -n ${P11TAPE_KEEP:-} ]] || rm -rf "$work"
+	[[ $status != 0 || $skipped == 0 ]] || status=77
+	exit "$status"
+}
+trap end EXIT
+trap 'exit 143' TERM INT
+
+# The facts of each row: what tests/programs/report.py makes docs/compatibility.md of.
+results=${P11TAPE_BUILD_DIR:-$work}/programs/$family.tsv
+mkdir -p "$(dirname "$results")"
+: >"$results"
+
+# PINs that are found wherever they leak to.
+user_pin="pin-7391-canary"
+so_pin="so-4826-canary"
+other_pin="other-5512-canary"
+export user_pin so_pin other_pin
+
+multiarch=/usr/lib/$(gcc -print-multiarch 2>/dev/null || dpkg-architecture -qDEB_HOST_MULTIARCH)
+
+# ---- small things -----------------------------------------------------------------------------------
+
+fail() {
+	echo "FAIL: ${row:+$family/$row: }$*" >&2
+	exit 1
+}
+
+# Give up on all rows: ctest shows it, and ci/programs fails.
+skip_all() { # WHY
+	echo "skipped: $family: $1"
+	printf '%s\t' "$family" '(all)' "${program:-}" '' '' '' 0 0 0 skipped '' >>"$results"
+	printf '%s\n' "$1" >>"$results"
+	exit 77
+}
+
+need_all() { # PROGRAM…
+	local need
+	for need; do
+		command -v "$need" >/dev/null || skip_all "there is no $need"
+	done
+}
+
+# Start a process that ends with us; its output goes to FILE.
+helper() { # FILE COMMAND…
+	local file=$1
+	shift
+	"$@" >"$file" 2>&1 </dev/null &
+	helpers+=($!)
+}
+
+# Wait until a pattern stands in a file, at most 20 seconds.
+await() { # PATTERN FILE
+	local i
+	for ((i = 0; i < 400; i++)); do
+		! grep -q -e "$1" "$2" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	fail "'$1' did not come: $(cat "$2" 2>/dev/null)"
+}
+
+# The Debian package of a file, and its version: "opensc 0.23.0-0.3+deb12u2".
+package_of() { # FILE
+	local file package
+	[[ -n $1 ]] || return 0
+	file=$(readlink -f "$1")
+	package=$(dpkg-query --search "$file" 2>/dev/null || dpkg-query --search "/usr$file" 2>/dev/null ||
+		dpkg-query --search "${file#/usr}" 2>/dev/null || true)
+	package=${package%%,*}
+	package=${package%%: *}
+	[[ -z $package ]] || dpkg-query --show --showformat '${source:Package} ${Version}' "$package"
+}
+
+# A port of 127.0.0.1 that nobody uses now.
+free_port() {
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# ---- tokens, keys, certificates ---------------------------------------------------------------------
+
+softhsm=$(find /usr/lib /usr/local/lib -name libsofthsm2.so 2>/dev/null | head -n 1)
+export SOFTHSM2_CONF=$work/softhsm2.conf
+printf 'directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n' "$work" >"$SOFTHSM2_CONF"
+
+# $work/pki: an authority; server, client (RSA) and client-ec: .crt .key .key.der .pub.der .der; .p12 (password x).
+make_pki() {
+	[[ ! -d $work/pki ]] || return 0
+	need_all openssl
+	mkdir "$work/pki"
+	(
+		cd "$work/pki"
+		openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 3650 -subj "/CN=Test Authority" \
+			-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
+		openssl x509 -in ca.crt -outform DER -out ca.der
+		for name in server client client-ec; do
+			key=(rsa:2048)
+			[[ $name != client-ec ]] || key=(ec -pkeyopt ec_paramgen_curve:prime256v1)
+			openssl req -new -newkey "${key[@]}" -nodes -keyout "$name.key" -out "$name.csr" -subj "/CN=$name"
+			printf 'extendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\n' >extensions
+			[[ $name != server ]] ||
+				printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' >extensions
+			openssl x509 -req -in "$name.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -out "$name.crt" -days 800 \
+				-extfile extensions
+			openssl pkcs8 -topk8 -nocrypt -in "$name.key" -outform DER -out "$name.key.der"
+			openssl x509 -in "$name.crt" -outform DER -out "$name.der"
+			openssl pkey -in "$name.key" -pubout -outform DER -out "$name.pub.der"
+			openssl pkcs12 -export -in "$name.crt" -inkey "$name.key" -certfile ca.crt -name "$name" -passout pass:x \
+				-out "$name.p12"
+		done
+	) >"$work/pki.log" 2>&1 || fail "no certificates: $(tail -n 3 "$work/pki.log")"
+	mkdir -p "$work/anchors/anchors" "$work/anchors/blocklist"
+	cp "$work/pki/ca.crt" "$work/anchors/anchors/"
+}
+
+# The SoftHSM2 token "clitok": client is key 11, client-ec is key 12, the authority's certificate is 20.
+# Every run begins with it as it is after this.
+make_token() {
+	local name id=11
+	local tool=(pkcs11-tool --module "$softhsm" --token-label clitok --login --pin "$user_pin" --write-object)
+	[[ ! -d $work/tokens.0 ]] || return 0
+	need_all softhsm2-util pkcs11-tool
+	make_pki
+	mkdir -p "$work/tokens"
+	{
+		softhsm2-util --init-token --free --label clitok --so-pin "$so_pin" --pin "$user_pin"
+		for name in client client-ec; do
+			"${tool[@]}" "$work/pki/$name.key.der" --type privkey --id $id --label $name --usage-sign
+			"${tool[@]}" "$work/pki/$name.pub.der" --type pubkey --id $id --label $name
+			"${tool[@]}" "$work/pki/$name.der" --type cert --id $id --label $name
+			id=$((id + 1))
+		done
+		"${tool[@]}" "$work/pki/ca.der" --type cert --id 20 --label authority
+	} >"$work/token.log" 2>&1 || fail "no token: $(tail -n 3 "$work/token.log")"
+	cp -a "$work/tokens" "$work/tokens.0"
+}
+
+# What comes before every run: the same state. A test may define its own, and call this one in it.
+fresh_token() {
+	[[ ! -d $work/tokens.0 ]] || { rm -rf "$work/tokens" && cp -a "$work/tokens.0" "$work/tokens"; }
+}
+fresh() { fresh_token; }
+
+# The modules that rows are recorded on. `module` is the file, `target` its name in the report.
+use_softhsm() {
+	module=$softhsm
+	module_from=$softhsm
+	target=SoftHSM2
+	[[ -z $module ]] || make_token
+}
+use_module() { # NAME FILE [PACKAGE'S FILE]
+	target=$1
+	module=$2
+	module_from=${3:-$2}
+}
+
+# ---- rows -------------------------------------------------------------------------------------------
+
+# row NAME [OPTION…] -- COMMAND…
+#
+# COMMAND has {} where it names its module. It may be a function of the test. It runs in an empty directory;
+# what it prints, its exit status and the files that it leaves there are its result.
+#
+#   --program PROGRAM   what the report calls it, and whose package's version it shows (default: $program)
+#   --from FILE         look up the version by this file instead
+#   --needs PROGRAMS    skip the row where one of them is missing; files if they begin with /
+#   --vary SED          what differs in the output of two runs without us (extended regular expressions)
+#   --varies FILES      files that differ between two runs without us
+#   --match RULE        a rule for the replay; may be repeated: the row is "with rule"
+#   --up-to FUNCTION    the replay serves everything up to the first FUNCTION; what comes then is not compared
+#   --but PATTERN       the replay reports divergences, all like this, and does everything else as recorded
+#   --cannot WHY        not replayed
+#   --recorded WHY      only recorded, since a replay is not what the row is for
+#   --why TEXT          why the rule, or where it ends; or a remark
+#   --cut               the program is killed, or leaves without a word: its trace may lack the end
+#   --absent FILE       another file to hide in the replay; may be repeated
+#   --no-fixed-point    do not compare the recording of the replay with the trace
+row() {
+	row=$1
+	shift
+	local program=$program from="" needs="" vary="" varies="" upto="" but="" cannot="" unreplayed="" why="" cut=no fixed_point=yes
+	local rules=() absent=()
+	while [[ $1 != -- ]]; do
+		case $1 in
+		--program) program=$2 ;;
+		--from) from=$2 ;;
+		--needs) needs=$2 ;;
+		--vary) vary=$2 ;;
+		--varies) varies=$2 ;;
+		--match) rules+=("$2") ;;
+		--up-to) upto=$2 ;;
+		--but) but=$2 ;;
+		--cannot | --recorded) cannot=$2 unreplayed=${1#--} ;;
+		--why) why=$2 ;;
+		--absent) absent+=("$2") ;;
+		--cut | --no-fixed-point)
+			[[ $1 == --cut ]] && cut=yes || fixed_point=no
+			shift
+			continue
+			;;
+		*) fail "row: $1?" ;;
+		esac
+		shift 2
+	done
+	shift
+	# shellcheck disable=SC2053 # a pattern
+	[[ $row == ${P11TAPE_ROWS:-*} ]] || return 0
+
+	local missing=""
+	[[ -n $module && -e $module ]] || missing=$target
+	local need
+	for need in "${program%% *}" $needs; do
+		command -v "$need" >/dev/null || [[ -e $need ]] || [[ -n $from && $need == "${program%% *}" ]] ||
+			missing="$missing $need"
+	done
+	if [[ -n $missing ]]; then
+		echo "skipped: $family/$row: not on this machine: $missing"
+		skipped=$((skipped + 1))
+		fact skipped 0 0 0 "$missing"
+		return 0
+	fi
+
+	local dir=$work/rows/$row
+	mkdir "$dir"
+	local command=("$@")
+	if [[ $(type -t "$1") == function ]]; then
+		# shellcheck disable=SC2163 # the function that it names
+		export -f "$1"
+		command=("$BASH" -euo pipefail -c '"$@"' "$row" "$@")
+	fi
+
+	# By itself.
+	attempt direct "" "${command[@]//"{}"/$module}"
+	# Recorded.
+	attempt recorded "" "$P11TAPE" record -m "$module" -o "$dir/trace.yaml" -- "${command[@]}"
+	[[ -f $dir/trace.yaml ]] || fail "no trace: $(cat "$dir/recorded.out")"
+	like "the recorded run's" direct recorded "$vary" "$varies"
+	look_at_traces
+	# Replayed.
+	local verdict=exact
+	if [[ -n $cannot ]]; then
+		verdict=$unreplayed
+		why=$cannot
+	elif [[ -n $upto ]]; then
+		verdict="up to $upto"
+		[[ -z $but ]] || why+="; diverges: $but"
+		again replayed
+		first_calls "$upto" trace.yaml >"$dir/one"
+		first_calls "$upto" replayed.yaml >"$dir/two"
+		! grep '^there is no' "$dir/one" || fail "the recording does not come up to $upto"
+		cmp -s "$dir/one" "$dir/two" ||
+			fail "the replay did not come up to $upto: $(diff "$dir/one" "$dir/two" | head -n 20; tail -n 5 "$dir/replayed.out")"
+	else
+		[[ ${#rules[@]} == 0 ]] || verdict="with rule"
+		[[ -z $but ]] || verdict="with divergence"
+		attempt replayed hidden "$P11TAPE" replay "${rules[@]/#/--match=}" --report "$dir/report.json" \
+			"$dir/trace.yaml" -- "${command[@]}"
+		[[ -z $but ]] || forgive "$but"
+		like "the replayed run's" recorded replayed "" ""
+		# shellcheck disable=SC2046
+		if [[ $fixed_point == yes && $(count thread) == 1 && $(count process) == 1 ]]; then
+			again again
+			calls_of trace.yaml >"$dir/one"
+			calls_of again.yaml >"$dir/two"
+			cmp -s "$dir/one" "$dir/two" ||
+				fail "the replay's recording is another one: $(diff "$dir/one" "$dir/two" | head -n 20)"
+		fi
+	fi
+	canaries
+	fact "$verdict" "$(count call)" "$(count thread)" "$(count process)" "$why"
+	echo "ok: $family/$row: $verdict"
+	row=""
+}
+
+# Run a command from a fresh state: RUN.out, RUN.status and RUN.files are what it leaves.
+attempt() { # RUN HIDDEN? COMMAND…
+	local name=$1 hidden=$2 status=0
+	shift 2
+	fresh
+	rm -rf "$dir/run"
+	mkdir "$dir/run"
+	if [[ -n $hidden ]]; then
+		rm -rf "$work/tokens"
+		(
+			cd "$dir/run"
+			without "$module" "${absent[@]}" -- env LD_DEBUG=files LD_DEBUG_OUTPUT="$dir/ld" timeout 120 "$@" \
+				>"$dir/$name.out" 2>&1 </dev/null
+		) || status=$?
+		! grep -l "calling init: $module\$" "$dir"/ld.* 2>/dev/null || fail "the replay loaded $module"
+		rm -f "$dir"/ld.*
+	else
+		(cd "$dir/run" && timeout 120 "$@" >"$dir/$name.out" 2>&1 </dev/null) || status=$?
+	fi
+	echo "$status" >"$dir/$name.status"
+	mv "$dir/run" "$dir/$name.files"
+}
+
+# Run a command where files do not exist: with nothing in their places, if we may.
+without() { # FILE… -- COMMAND…
+	# shellcheck disable=SC2016 # the inner shell's
+	local inner='while [[ $1 != -- ]]; do mount --bind /dev/null "$1"; shift; done; shift; exec "$@"'
+	if [[ -z ${can_hide:-} ]]; then
+		can_hide=no
+		! unshare --mount true 2>/dev/null || can_hide=yes
+	fi
+	if [[ $can_hide == yes ]]; then
+		unshare --mount "$BASH" -euc "$inner" inner "$@"
+	else
+		while [[ $1 != -- ]]; do shift; done
+		shift
+		"$@"
+	fi
+}
+
+# The row's command, recorded on the replayer: NAME.yaml.
+again() { # NAME
+	local lines
+	lines=$(printf '%s\n' "${rules[@]}")
+	attempt "$1" hidden env P11TAPE_REPLAY="$dir/trace.yaml" P11TAPE_REPLAY_MODE=strict \
+		P11TAPE_REPLAY_MATCH="$lines" P11TAPE_REPLAY_REPORT="$dir/$1.json" \
+		"$P11TAPE" record -m "$P11TAPE_REPLAYER_SO" -o "$dir/$1.yaml" -- "${command[@]}"
+}
+
+# Take divergences that are expected from what the replay printed.
+forgive() { # PATTERN
+	grep -q "divergence [0-9]*: .*$1" "$dir/replayed.out" || fail "no divergence like '$1': the row can go without --but"
+	! grep 'divergence [0-9]*: ' "$dir/replayed.out" | grep -v "$1" >"$dir/diff" || fail "$(<"$dir/diff")"
+	sed -i -E '/^p11tape(-replayer)?: |^  (called|recorded): /d' "$dir/replayed.out"
+	[[ $(<"$dir/replayed.status") != 1 ]] || cp "$dir/recorded.status" "$dir/replayed.status"
+}
+
+# Outputs, files and exit status of two runs are the same, but for the module's path and what varies.
+like() { # WHAT RUN RUN SED FILES
+	local what=$1 one=$2 two=$3 vary=$4 varies=$5 run file
+	for run in "$one" "$two"; do
+		rm -rf "$dir/$run.plain"
+		cp -a "$dir/$run.files" "$dir/$run.plain"
+		cp "$dir/$run.out" "$dir/$run.plain/ printed"
+		for file in $varies; do
+			[[ ! -f $dir/$run.plain/$file ]] || echo varies >"$dir/$run.plain/$file"
+		done
+		find "$dir/$run.plain" -type f -exec sed -E -i -e "s|$module|MODULE|g; s|$P11TAPE_RECORDER_SO|MODULE|g" \
+			-e "s|$P11TAPE_REPLAYER_SO|MODULE|g; s|$dir/run|HERE|g" -e "$vary" {} +
+	done
+	[[ $(<"$dir/$one.status") == "$(<"$dir/$two.status")" ]] ||
+		fail "$what exit status is $(<"$dir/$two.status"), not $(<"$dir/$one.status"): $(tail -n 20 "$dir/$two.out")"
+	diff -r "$dir/$one.plain" "$dir/$two.plain" >"$dir/diff" || fail "$what output differs: $(head -n 20 "$dir/diff")"
+}
+
+# ---- traces -----------------------------------------------------------------------------------------
+
+# validate prints "FILE: 17 calls, 1 thread, whole".
+look_at_traces() {
+	local trace status
+	for trace in "$dir"/trace*.yaml; do
+		status=0
+		"$P11TAPE" validate "$trace" >>"$dir/validate.out" 2>&1 || status=$?
+		[[ $status == 0 || ($status == 1 && $cut == yes) ]] || fail "$(tail -n 1 "$dir/validate.out")"
+	done
+}
+
+count() { # call|thread|process
+	if [[ $1 == process ]]; then
+		find "$dir" -name 'trace*.yaml' | wc -l
+	else
+		sed -En "s/.*[ (]([0-9]+) $1s?,.*/\1/p" "$dir/validate.out" |
+			awk -v what="$1" '{ sum += $1; if ($1 > most) most = $1 } END { print what == "call" ? sum : most }'
+	fi
+}
+
+# The calls of a trace without what changes from run to run: the header, what is synthetic, inputs that are
+# under a rule or compared with nothing.
+calls_of() { # TRACE
+	"$P11TAPE" fmt --canonical "$dir/$1" | awk -v rules="C_SeedRandom.pSeed ${rules[*]%%=*}" '
+		BEGIN { n = split(rules, list, " "); for (i = 1; i <= n; i++) ruled[list[i]] = 1 }
+		/^- / { calls = calls || /^- call: /; call = $3 }
+		/^ ? ?[^ ]/ { skip = 0; inputs = $1 == "in:" }
+		/^    [^ -]/ { name = $1; sub(/:.*/, "", name); skip = inputs && (call "." name) in ruled }
+		calls && !skip && $0 != "  synthetic: true"'
+}
+
+# The calls up to the first one of FUNCTION that returned CKR_OK; without interfaces, if these may diverge.
+first_calls() { # FUNCTION TRACE
+	calls_of "$2" | awk -v but="$but" '
+		/^- / { drop = /^- (passed-through|call: C_GetInterface)/ || (/^- return:/ && $3 in dropped) }
+		drop && /^  id: / { dropped[$2] = 1 }
+		!(drop && but)' | awk -v wanted="$1" '
+		/^- / && here && ok { found = 1 }
+		found { next }
+		/^- / { here = $2 == "call:" && $3 == wanted; ok = 0 }
+		/^  rv: CKR_OK/ { ok = 1 }
+		{ print }
+		END { if (!found && !(here && ok)) print "there is no " wanted }'
+}
+
+# No PIN in anything that we wrote, in any spelling.
+canaries() {
+	local pin
+	for pin in "$user_pin" "$so_pin" "$other_pin"; do
+		! grep -liE "$pin|$(printf %s "$pin" | od -An -v -tx1 | tr -d ' \n')|$(printf %s "$pin" | base64 | tr -d '=')" \
+			"$dir"/*.yaml "$dir"/*.json 2>/dev/null || fail "a PIN is in a trace"
+	done
+}
+
+# A line of the report.
+fact() { # VERDICT CALLS THREADS PROCESSES REMARK
+	local detail=""
+	[[ $1 != "with rule" && $1 != "up to "* ]] || detail=$(printf '%s ' "${rules[@]}")
+	printf '%s\t' "$family" "$row" "$program" "$(package_of "${from:-$(command -v "${program%% *}" || true)}")" \
+		"$target" "$(package_of "${module_from:-$module}")" "$2" "$3" "$4" "$1" "$detail" >>"$results"
+	printf '%s\n' "$5" >>"$results"
+}
+
+# ---- NSS --------------------------------------------------------------------------------------------
+
+# $work/nss.0, a database with nothing in it but the authority; $work/nss-client, one with the client's key.
+make_nss() {
+	command -v certutil >/dev/null && command -v pk12util >/dev/null || return 0
+	[[ ! -d $work/nss.0 ]] || return 0
+	make_pki
+	mkdir "$work/nss.0" "$work/nss-client" "$work/nss-none"
+	echo "$user_pin" >"$work/pin"
+	echo "$other_pin" >"$work/other-pin"
+	{
+		certutil -N -d "sql:$work/nss-none" --empty-password
+		certutil -N -d "sql:$work/nss.0" --empty-password
+		certutil -A -n authority -t C,, -i "$work/pki/ca.crt" -d "sql:$work/nss.0"
+		certutil -N -d "sql:$work/nss-client" --empty-password
+		pk12util -i "$work/pki/client.p12" -W x -d "sql:$work/nss-client"
+	} >"$work/nss.log" 2>&1 || fail "no database: $(tail -n 3 "$work/nss.log")"
+}
+
+# Run a command with the database $work/nss, a copy of DATABASE in which MODULE is named.
+nss() { # DATABASE MODULE LINES COMMAND…
+	rm -rf "$work/nss"
+	cp -a "$work/$1" "$work/nss"
+	[[ -z $2 ]] || printf '\nlibrary=%s\nname=tested\n%s\n' "$2" "$3" >>"$work/nss/pkcs11.txt"
+	shift 3
+	"$@"
+}
+
+# A copy of softokn: NSS's own would share its state with one that has the same path. $softokn is what its
+# line in an NSS database says: that it has the client's key.
+use_softokn_copy() {
+	mkdir -p "$work/copy"
+	cp "$multiarch/libsoftokn3.so" "$work/copy/libcopy.so" 2>/dev/null || true
+	use_module 'softokn (a copy)' "$work/copy/libcopy.so" "$multiarch/libsoftokn3.so"
+	softokn="parameters=configdir='sql:$work/nss-client' certPrefix='' keyPrefix='' secmod='secmod.db' flags= "
+	softokn+="cryptoTokenDescription='copy crypto' dbTokenDescription='copy' cryptoSlotDescription='copy slot' dbSlotDescription='copy db slot'"
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# OpenSSH with SoftHSM2: ssh-keygen -D, and ssh-agent, whose ssh-pkcs11-helper loads the module.
+# shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
+. "$(dirname "$0")/lib.sh"
+program=ssh-keygen
+loader=/usr/lib/openssh/ssh-pkcs11-helper
+printf '#!/bin/sh\necho "%s"\n' "$user_pin" >"$work/askpass"
+chmod +x "$work/askpass"
+printf data >"$work/data"
+
+use_softhsm
+row keygen -- ssh-keygen -D {}
+row keygen-no-token -- env SOFTHSM2_CONF="$work/no-token.conf" ssh-keygen -D {}
+
+# ssh-agent takes modules from where -P says; its helper is a child of its own.
+with_agent() { # MODULE KEY…
+	local key
+	eval "$(ssh-agent -P '/*')" >/dev/null
+	trap 'ssh-agent -k >/dev/null' EXIT
+	SSH_ASKPASS=$work/askpass SSH_ASKPASS_REQUIRE=force ssh-add -s "$1" </dev/null
+	ssh-add -L | sed 's/ [^ ]*$//' | sort >keys
+	for key in "${@:2}"; do
+		grep "^$key" keys >"$key.pub"
+		ssh-keygen -Y sign -n file -f "$key.pub" <"$work/data" >"$key.sig" 2>/dev/null && echo "signed with $key"
+	done
+	ssh-add -e "$1"
+}
+program=ssh-agent
+row agent-rsa --from "$loader" -- with_agent {} ssh-rsa
+row agent-ec --from "$loader" --varies ecdsa-sha2-nistp256.sig -- with_agent {} ecdsa-sha2-nistp256
+row agent-both --from "$loader" --varies ecdsa-sha2-nistp256.sig -- with_agent {} ssh-rsa ecdsa-sha2-nistp256
