@@ -804,7 +804,11 @@ static bool plausible(enum tape_record_id id, const unsigned char *image)
 		CK_ULONG length;
 		if (!is_pointer_field(field))
 			continue;
+		const void *memory = pointer_at(image + field->offset);
 		if (!extent_of(&place, field, &length) || length > TAPE_MAX_BYTES)
+			return false;
+		/* An address may be a small number, where it is taken for a length. */
+		if (memory != NULL && !tape_readable(memory, length))
 			return false;
 	}
 	return true;

@@ -537,7 +537,7 @@ static CK_RV mechanisms(void)
 			                 tape_records[row->message_record].size,
 			                 tape_records[row->wrap_record].size,
 			                 tape_records[row->other_record].size };
-		mechanism->mechanism = row->value;
+		mechanism->mechanism = (CK_MECHANISM_TYPE)row->value;
 		for (size_t j = 0; j < TAPE_ARRAY_SIZE(lengths); j++) {
 			mechanism->ulParameterLen = lengths[j];
 			mechanism->pParameter = j % 2 == 0 ? NOWHERE : GONE;
@@ -549,8 +549,7 @@ static CK_RV mechanisms(void)
 		}
 		for (size_t j = 0; j < TAPE_ARRAY_SIZE(sizes); j++) {
 			static const CK_ULONG fills[] = {
-				0,     0x4141414141414141, CK_UNAVAILABLE_INFORMATION, 1, 16, 0x10,
-				0x1000
+				0, (CK_ULONG)0x4141414141414141u, CK_UNAVAILABLE_INFORMATION, 1, 16, 0x10, 0x1000
 			};
 			CK_ULONG *parameter = AT_EDGE(sizeof(*mechanism) + (sizes[j] + 7) / 8 * 8);
 			if (sizes[j] == 0)

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -618,6 +619,37 @@ static void what_cannot_be_read_is_partial(void **state)
 	                       "\"pMechanism\": {\"partial\": \"unreadable\"}"));
 }
 
+/* Two layouts of one size, which an address tells apart that the other has as a length: even a low one. */
+static void layouts_are_told_apart(void **state)
+{
+	struct trip *t = *state;
+	struct tape_value in[TAPE_MAX_ARGUMENTS];
+	CK_PKCS5_PBKD2_PARAMS2 newer = { .pPassword = (CK_UTF8CHAR *)(uintptr_t) "1234",
+		                         .ulPasswordLen = 4 };
+	static const uintptr_t addresses[] = { 0, 0x10000000, 0x3ff00000 };
+
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(addresses); i++) {
+		void *page = mmap((void *)addresses[i], 4096, PROT_READ | PROT_WRITE,
+		                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_ptr_not_equal(page, MAP_FAILED);
+		CK_ULONG *length = page;
+		CK_UTF8CHAR *password = (CK_UTF8CHAR *)(length + 1);
+		*length = 5;
+		memcpy(password, "12345", 5);
+		CK_PKCS5_PBKD2_PARAMS older = { .pPassword = password, .ulPasswordLen = length };
+		CK_MECHANISM mechanism = { CKM_PKCS5_PBKD2, &older, sizeof(older) };
+		uintptr_t words[] = { 1, (uintptr_t)&mechanism, 0, 0, 0 };
+		const char *text = spell_in(t, TAPE_FN_C_GenerateKey, false, words, in);
+		assert_non_null(strstr(text, "{\"as\": \"CK_PKCS5_PBKD2_PARAMS\""));
+		assert_non_null(strstr(text, "{\"text\": \"12345\"}"));
+		mechanism = (CK_MECHANISM){ CKM_PKCS5_PBKD2, &newer, sizeof(newer) };
+		text = spell_in(t, TAPE_FN_C_GenerateKey, false, words, in);
+		assert_non_null(strstr(text, "{\"as\": \"CK_PKCS5_PBKD2_PARAMS2\""));
+		assert_non_null(strstr(text, "{\"text\": \"1234\"}"));
+		munmap(page, 4096);
+	}
+}
+
 /* NULL buffer, NULL length pointer, room offered, empty: four things. */
 static void buffers_are_told_apart(void **state)
 {
@@ -1057,6 +1089,7 @@ int main(void)
 		cmocka_unit_test(pins_have_names),
 		cmocka_unit_test(a_secret_is_bound_once),
 		cmocka_unit_test(what_cannot_be_read_is_partial),
+		cmocka_unit_test(layouts_are_told_apart),
 		cmocka_unit_test(buffers_are_told_apart),
 		cmocka_unit_test(attributes_have_their_types),
 		cmocka_unit_test(a_partial_read_is_kept),
