@@ -97,11 +97,14 @@ static size_t answer_pointer(const struct tape_field *field, const struct tape_v
 {
 	size_t filled = 0;
 	if (value->form == TAPE_V_RECORD)
-		return in->form == TAPE_V_RECORD ? answer_record(in->memory, in, value, depth + 1) : 0;
+		return in->form == TAPE_V_RECORD ? answer_record(in->memory, in, value, depth + 1)
+		                                 : 0;
 	if (field->kind == TAPE_F_P_STRUCTS) {
-		for (size_t i = 0; value->form == TAPE_V_LIST && i < value->count && i < in->count; i++) {
+		for (size_t i = 0; value->form == TAPE_V_LIST && i < value->count && i < in->count;
+		     i++) {
 			const struct tape_value *inner = tape_value_child(in, i);
-			filled += answer_record(inner->memory, inner, tape_value_child(value, i), depth + 1);
+			filled += answer_record(inner->memory, inner, tape_value_child(value, i),
+			                        depth + 1);
 		}
 		return filled;
 	}
@@ -149,7 +152,8 @@ static size_t answer_record(unsigned char *memory, const struct tape_value *in,
 			at[1] = (unsigned char)value->number;
 			break;
 		case TAPE_F_STRUCT:
-			filled += answer_record(at, known ? tape_value_child(in, i) : NULL, value, depth + 1);
+			filled += answer_record(at, known ? tape_value_child(in, i) : NULL, value,
+			                        depth + 1);
 			break;
 		case TAPE_F_CHARS:
 		case TAPE_F_FIXED:
@@ -159,18 +163,21 @@ static size_t answer_record(unsigned char *memory, const struct tape_value *in,
 			break;
 		case TAPE_F_P_BYTES_AT:
 			if (known)
-				filled += answer_bytes_at(memory + field->extent, tape_value_child(in, i), value);
+				filled += answer_bytes_at(memory + field->extent,
+				                          tape_value_child(in, i), value);
 			break;
 		default:
 			if (known)
-				filled += answer_pointer(field, tape_value_child(in, i), value, depth);
+				filled += answer_pointer(field, tape_value_child(in, i), value,
+				                         depth);
 			break;
 		}
 	}
 	return filled;
 }
 
-static size_t answer_parameter(void *memory, const struct tape_value *in, const struct tape_value *out)
+static size_t answer_parameter(void *memory, const struct tape_value *in,
+                               const struct tape_value *out)
 {
 	/* Where the recorded input was lost, nothing has said yet that the live one has this size. */
 	if (out->form == TAPE_V_RECORD)
@@ -183,8 +190,9 @@ static size_t answer_parameter(void *memory, const struct tape_value *in, const 
 		write_ulong(memory, out->number);
 		return 0;
 	}
-	bool bytes = (out->form == TAPE_V_RAW || has_contents(out)) &&
-	             (in->form == TAPE_V_RAW || in->form == TAPE_V_BYTES || in->form == TAPE_V_NUMBER);
+	bool bytes =
+		(out->form == TAPE_V_RAW || has_contents(out)) &&
+		(in->form == TAPE_V_RAW || in->form == TAPE_V_BYTES || in->form == TAPE_V_NUMBER);
 	return bytes ? write_bytes(memory, in->length, out) : 0;
 }
 
@@ -211,8 +219,8 @@ static size_t answer_argument(const struct tape_shape *shape, const uintptr_t *w
 	case TAPE_C_MECHANISM:
 		if (in->form != TAPE_V_MECHANISM || out->form != TAPE_V_MECHANISM || memory == NULL)
 			return 0;
-		return answer_parameter(((CK_MECHANISM *)memory)->pParameter, tape_value_child(in, 0),
-		                        tape_value_child(out, 0));
+		return answer_parameter(((CK_MECHANISM *)memory)->pParameter,
+		                        tape_value_child(in, 0), tape_value_child(out, 0));
 	case TAPE_C_PARAMETER:
 		return answer_parameter(memory, in, out);
 	case TAPE_C_NUMBER_AT:
@@ -230,8 +238,8 @@ static size_t answer_argument(const struct tape_shape *shape, const uintptr_t *w
 		return filled;
 	case TAPE_C_FILL:
 		return has_contents(out) && in->form == TAPE_V_ROOM
-			       ? write_bytes(memory, (size_t)in->number, out)
-			       : 0;
+		               ? write_bytes(memory, (size_t)in->number, out)
+		               : 0;
 	case TAPE_C_LIST_AT:
 		if (out->form == TAPE_V_LIST || out->form == TAPE_V_LENGTH)
 			answer_list(memory, (CK_ULONG *)w[1], in, out);
@@ -252,8 +260,8 @@ size_t tape_answer(const struct tape_function *function, const uintptr_t *words,
 	for (size_t i = 0; i < function->count; i++) {
 		const struct tape_argument *argument = &function->arguments[i];
 		if (out[i].form != TAPE_V_ABSENT)
-			filled += answer_argument(&tape_shapes[argument->kind], words + argument->word, &in[i],
-			                          &out[i]);
+			filled += answer_argument(&tape_shapes[argument->kind],
+			                          words + argument->word, &in[i], &out[i]);
 	}
 	return filled;
 }

@@ -14,11 +14,11 @@
 struct tape_chunk;
 
 struct tape_arena {
-	char *next, *end;          /* free room in the current chunk */
+	char *next, *end;             /* free room in the current chunk */
 	char *first_next, *first_end; /* the caller's storage, to go back to on reset */
-	struct tape_chunk *chunks; /* mapped pages, newest first */
-	size_t used, limit;        /* bytes in mapped chunks; at most `limit` */
-	bool failed;               /* an allocation was refused since the last reset */
+	struct tape_chunk *chunks;    /* mapped pages, newest first */
+	size_t used, limit;           /* bytes in mapped chunks; at most `limit` */
+	bool failed;                  /* an allocation was refused since the last reset */
 };
 
 /* Begin with `storage` (may be NULL); map pages once it is used up, `limit` bytes at the most. */

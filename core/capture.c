@@ -65,10 +65,12 @@ static void *pointer_at(const void *from)
 	return pointer;
 }
 
-static struct tape_value *children(struct tape_capture *capture, struct tape_value *value, size_t count)
+static struct tape_value *children(struct tape_capture *capture, struct tape_value *value,
+                                   size_t count)
 {
-	struct tape_value *list =
-		count > TAPE_MAX_ELEMENTS ? NULL : tape_arena_get(capture->arena, count * sizeof(*list));
+	struct tape_value *list = count > TAPE_MAX_ELEMENTS
+	                                  ? NULL
+	                                  : tape_arena_get(capture->arena, count * sizeof(*list));
 	if (list == NULL) {
 		set_lost(capture, value, "out of memory");
 		return NULL;
@@ -101,8 +103,8 @@ static void capture_bytes(struct tape_capture *capture, struct tape_value *value
 }
 
 /* A byte string behind a pointer inside a structure: copied, and never trusted. */
-static void capture_far_bytes(struct tape_capture *capture, struct tape_value *value, const void *data,
-                              CK_ULONG length)
+static void capture_far_bytes(struct tape_capture *capture, struct tape_value *value,
+                              const void *data, CK_ULONG length)
 {
 	if (data == NULL || length == 0 || length > TAPE_MAX_BYTES) {
 		capture_bytes(capture, value, data, length);
@@ -125,7 +127,8 @@ static void capture_secret(struct tape_capture *capture, struct tape_value *valu
 {
 	if (value->form != TAPE_V_BYTES || value->length == 0 || capture->secrets == NULL)
 		return;
-	const char *name = tape_secret_name(capture->secrets, value->data, value->length, capture->arena);
+	const char *name =
+		tape_secret_name(capture->secrets, value->data, value->length, capture->arena);
 	if (name == NULL) {
 		set_lost(capture, value, "too many secrets");
 		return;
@@ -167,7 +170,8 @@ static bool stays_in_page(const void *memory, size_t size)
 	return ((uintptr_t)memory & (PAGE_BYTES - 1)) + size <= PAGE_BYTES;
 }
 
-static void keep_before(struct tape_capture *capture, struct tape_value *value, void *memory, size_t size)
+static void keep_before(struct tape_capture *capture, struct tape_value *value, void *memory,
+                        size_t size)
 {
 	value->memory = memory;
 	value->before = NULL;
@@ -190,8 +194,8 @@ static void capture_entry(struct tape_capture *capture, struct tape_value *value
 	bool nested = is_template(a.type) && a.pValue != NULL;
 
 	if (nested && a.ulValueLen % sizeof(CK_ATTRIBUTE) == 0 && depth < TAPE_MAX_DEPTH) {
-		capture_template(capture, value, a.pValue, a.ulValueLen / sizeof(CK_ATTRIBUTE), reading,
-		                 depth + 1);
+		capture_template(capture, value, a.pValue, a.ulValueLen / sizeof(CK_ATTRIBUTE),
+		                 reading, depth + 1);
 		value->number = a.ulValueLen;
 		value->memory = a.pValue;
 	} else if (reading && a.pValue == NULL) {
@@ -342,7 +346,8 @@ struct place {
 };
 
 static void capture_mechanism(struct tape_capture *capture, struct tape_value *value,
-                              const CK_MECHANISM *mechanism, unsigned int traits, unsigned int depth);
+                              const CK_MECHANISM *mechanism, unsigned int traits,
+                              unsigned int depth);
 static void capture_record(struct tape_capture *capture, struct tape_value *value,
                            const struct place *place, unsigned int traits, unsigned int depth);
 
@@ -403,7 +408,8 @@ static CK_ULONG parent_iv_bits(const struct place *place)
 }
 
 /* How many bytes (or elements) a pointer field covers. Returns false if that cannot be read. */
-static bool extent_of(const struct place *place, const struct tape_field *field, CK_ULONG *ret_length)
+static bool extent_of(const struct place *place, const struct tape_field *field,
+                      CK_ULONG *ret_length)
 {
 	switch (field->kind) {
 	case TAPE_F_P_BYTES:
@@ -454,8 +460,8 @@ static void capture_far_record(struct tape_capture *capture, struct tape_value *
 	}
 }
 
-static void capture_output_field(struct tape_capture *capture, struct tape_value *value, void *memory,
-                                 CK_ULONG length)
+static void capture_output_field(struct tape_capture *capture, struct tape_value *value,
+                                 void *memory, CK_ULONG length)
 {
 	if (memory == NULL) {
 		capture_bytes(capture, value, NULL, length);
@@ -493,8 +499,9 @@ static void capture_structs(struct tape_capture *capture, struct tape_value *val
 	if (list == NULL)
 		return;
 	for (size_t i = 0; i < count; i++)
-		capture_far_record(capture, &list[i], (char *)memory + i * tape_records[record].size, record,
-		                   parent, rule, traits, depth);
+		capture_far_record(capture, &list[i],
+		                   (char *)memory + i * tape_records[record].size, record, parent,
+		                   rule, traits, depth);
 }
 
 static void capture_pointer_field(struct tape_capture *capture, struct tape_value *value,
@@ -526,14 +533,16 @@ static void capture_pointer_field(struct tape_capture *capture, struct tape_valu
 		capture_template(capture, value, memory, length, false, depth + 2);
 		return;
 	case TAPE_F_P_STRUCTS:
-		capture_structs(capture, value, field, memory, length, place, direction, traits, depth + 1);
+		capture_structs(capture, value, field, memory, length, place, direction, traits,
+		                depth + 1);
 		return;
 	case TAPE_F_P_STRUCT:
 		if (memory == NULL)
 			set(value, TAPE_V_NULL);
 		else
-			capture_far_record(capture, value, memory, (enum tape_record_id)field->detail, place,
-			                   direction, traits, depth + 1);
+			capture_far_record(capture, value, memory,
+			                   (enum tape_record_id)field->detail, place, direction,
+			                   traits, depth + 1);
 		return;
 	case TAPE_F_P_OBJECT:
 		if (memory == NULL)
@@ -546,7 +555,8 @@ static void capture_pointer_field(struct tape_capture *capture, struct tape_valu
 	default:
 		break;
 	}
-	if (memory == NULL && (field->kind == TAPE_F_P_SIZED || field->kind == TAPE_F_P_PARENT_BITS)) {
+	if (memory == NULL &&
+	    (field->kind == TAPE_F_P_SIZED || field->kind == TAPE_F_P_PARENT_BITS)) {
 		set(value, TAPE_V_NULL);
 		return;
 	}
@@ -588,7 +598,8 @@ static void capture_inner_field(struct tape_capture *capture, struct tape_value 
 		set_number(value, (uint64_t)at[0] << 8 | at[1]);
 		break;
 	case TAPE_F_STRUCT: {
-		struct place inner = { at, place->memory == NULL ? NULL : place->memory + field->offset,
+		struct place inner = { at,
+			               place->memory == NULL ? NULL : place->memory + field->offset,
 			               (enum tape_record_id)field->detail, place,
 			               direction_of(place, field, traits) };
 		capture_record(capture, value, &inner, traits, depth + 1);
@@ -633,7 +644,8 @@ static void capture_record(struct tape_capture *capture, struct tape_value *valu
 		    (place->rule == TAPE_D_OUT && field->kind != TAPE_F_STRUCT))
 			set(&list[i], TAPE_V_ABSENT);
 		else if (is_pointer_field(field))
-			capture_pointer_field(capture, &list[i], place, field, direction, traits, depth);
+			capture_pointer_field(capture, &list[i], place, field, direction, traits,
+			                      depth);
 		else if (direction == TAPE_D_OUT && field->kind != TAPE_F_STRUCT)
 			set(&list[i], TAPE_V_ABSENT);
 		else
@@ -677,7 +689,8 @@ static bool capture_pointer_out(struct tape_capture *capture, struct tape_value 
 {
 	set(value, TAPE_V_ABSENT);
 	if (in->form == TAPE_V_RECORD)
-		return capture_record_out(capture, value, in, now, direction, traits, good, depth + 1);
+		return capture_record_out(capture, value, in, now, direction, traits, good,
+		                          depth + 1);
 	if (in->form == TAPE_V_LIST && field->kind == TAPE_F_P_STRUCTS) {
 		bool changed = false;
 		set(value, TAPE_V_LIST);
@@ -685,8 +698,8 @@ static bool capture_pointer_out(struct tape_capture *capture, struct tape_value 
 		if (list == NULL)
 			return true;
 		for (size_t i = 0; i < in->count; i++)
-			changed |= capture_record_out(capture, &list[i], tape_value_child(in, i), now,
-			                              direction, traits, good, depth + 1);
+			changed |= capture_record_out(capture, &list[i], tape_value_child(in, i),
+			                              now, direction, traits, good, depth + 1);
 		if (!changed)
 			set(value, TAPE_V_ABSENT);
 		return changed;
@@ -726,7 +739,8 @@ static bool capture_record_out(struct tape_capture *capture, struct tape_value *
 	const struct tape_record *record = &tape_records[in->record];
 	if (rule == TAPE_D_IN || (rule != TAPE_D_OUT && !record->writes))
 		return false;
-	struct place before = { in->before, in->memory, (enum tape_record_id)in->record, parent, rule };
+	struct place before = { in->before, in->memory, (enum tape_record_id)in->record, parent,
+		                rule };
 	struct place now = before;
 	now.image = in->memory;
 	set(value, TAPE_V_RECORD);
@@ -742,14 +756,15 @@ static bool capture_record_out(struct tape_capture *capture, struct tape_value *
 		if (!field_applies(&before, field)) {
 			set(&list[i], TAPE_V_ABSENT);
 		} else if (is_pointer_field(field)) {
-			changed |= capture_pointer_out(capture, &list[i], &now, field, was, direction, traits,
-			                               good, depth);
+			changed |= capture_pointer_out(capture, &list[i], &now, field, was,
+			                               direction, traits, good, depth);
 		} else if (field->kind == TAPE_F_STRUCT) {
-			changed |= capture_record_out(capture, &list[i], was, &now, direction, traits, good,
-			                              depth + 1);
+			changed |= capture_record_out(capture, &list[i], was, &now, direction,
+			                              traits, good, depth + 1);
 		} else if (direction != TAPE_D_IN &&
 		           ((direction == TAPE_D_OUT && good) ||
-		            memcmp(before.image + field->offset, now.image + field->offset, field->size) != 0)) {
+		            memcmp(before.image + field->offset, now.image + field->offset,
+		                   field->size) != 0)) {
 			capture_inner_field(capture, &list[i], &now, field, traits, depth);
 			changed = true;
 		} else {
@@ -770,7 +785,8 @@ static void capture_info_out(struct tape_capture *capture, struct tape_value *va
 {
 	const struct tape_record *record = &tape_records[in->record];
 	const unsigned char *before = in->before;
-	struct place now = { in->memory, in->memory, (enum tape_record_id)in->record, NULL, TAPE_D_OUT };
+	struct place now = { in->memory, in->memory, (enum tape_record_id)in->record, NULL,
+		             TAPE_D_OUT };
 	if (!good && memcmp(before, now.image, record->size) == 0)
 		return;
 	if (good && capture->images) {
@@ -786,7 +802,8 @@ static void capture_info_out(struct tape_capture *capture, struct tape_value *va
 		return;
 	for (size_t i = 0; i < record->count; i++) {
 		const struct tape_field *field = &tape_fields[record->first + i];
-		if (good || memcmp(before + field->offset, now.image + field->offset, field->size) != 0)
+		if (good ||
+		    memcmp(before + field->offset, now.image + field->offset, field->size) != 0)
 			capture_inner_field(capture, &list[i], &now, field, TAPE_T_OUT, 1);
 		else
 			set(&list[i], TAPE_V_ABSENT);
@@ -840,16 +857,17 @@ enum tape_record_id tape_parameter_record(const struct tape_mechanism *row, unsi
 	return fits;
 }
 
-static void capture_parameter(struct tape_capture *capture, struct tape_value *value, void *parameter,
-                              CK_ULONG length, enum tape_parameter kind, enum tape_record_id record,
-                              unsigned int traits, unsigned int depth)
+static void capture_parameter(struct tape_capture *capture, struct tape_value *value,
+                              void *parameter, CK_ULONG length, enum tape_parameter kind,
+                              enum tape_record_id record, unsigned int traits, unsigned int depth)
 {
 	if (parameter == NULL || length == 0) {
 		capture_bytes(capture, value, parameter, length);
 		return;
 	}
 	if (kind == TAPE_P_RECORD && record != TAPE_R_NONE) {
-		capture_far_record(capture, value, parameter, record, NULL, TAPE_D_INOUT, traits, depth);
+		capture_far_record(capture, value, parameter, record, NULL, TAPE_D_INOUT, traits,
+		                   depth);
 		return;
 	}
 	capture_far_bytes(capture, value, parameter, length);
@@ -868,7 +886,8 @@ static void capture_parameter(struct tape_capture *capture, struct tape_value *v
 }
 
 static void capture_mechanism(struct tape_capture *capture, struct tape_value *value,
-                              const CK_MECHANISM *mechanism, unsigned int traits, unsigned int depth)
+                              const CK_MECHANISM *mechanism, unsigned int traits,
+                              unsigned int depth)
 {
 	CK_MECHANISM m;
 	if (mechanism == NULL) {
@@ -889,7 +908,8 @@ static void capture_mechanism(struct tape_capture *capture, struct tape_value *v
 	if (parameter == NULL)
 		return;
 	const struct tape_mechanism *row = tape_mechanism_find(m.mechanism);
-	enum tape_parameter kind = row == NULL ? TAPE_P_UNKNOWN : (enum tape_parameter)row->parameter;
+	enum tape_parameter kind =
+		row == NULL ? TAPE_P_UNKNOWN : (enum tape_parameter)row->parameter;
 	enum tape_record_id record = TAPE_R_NONE;
 	if (row != NULL && m.pParameter != NULL && m.ulParameterLen != 0) {
 		record = tape_parameter_record(row, traits, m.pParameter, m.ulParameterLen);
@@ -909,7 +929,8 @@ static void capture_parameter_out(struct tape_capture *capture, struct tape_valu
 		capture_record_out(capture, value, in, NULL, TAPE_D_INOUT, traits, good, 1);
 		return;
 	}
-	bool bytes = in->form == TAPE_V_BYTES || in->form == TAPE_V_RAW || in->form == TAPE_V_NUMBER;
+	bool bytes =
+		in->form == TAPE_V_BYTES || in->form == TAPE_V_RAW || in->form == TAPE_V_NUMBER;
 	if (!bytes || in->memory == NULL || in->before == NULL)
 		return;
 	size_t length = in->form == TAPE_V_NUMBER ? sizeof(CK_ULONG) : in->length;
@@ -926,7 +947,8 @@ static void capture_parameter_out(struct tape_capture *capture, struct tape_valu
 
 /* ---- C_Initialize ---------------------------------------------------------------------------- */
 
-static void capture_init_args(struct tape_capture *capture, struct tape_value *value, const void *memory)
+static void capture_init_args(struct tape_capture *capture, struct tape_value *value,
+                              const void *memory)
 {
 	CK_C_INITIALIZE_ARGS args;
 	if (memory == NULL) {
@@ -943,9 +965,9 @@ static void capture_init_args(struct tape_capture *capture, struct tape_value *v
 		return;
 	set_number(&list[TAPE_INIT_FLAGS], args.flags);
 	set_number(&list[TAPE_INIT_MUTEXES], (args.CreateMutex != NULL ? 1u : 0u) |
-	                                     (args.DestroyMutex != NULL ? 2u : 0u) |
-	                                     (args.LockMutex != NULL ? 4u : 0u) |
-	                                     (args.UnlockMutex != NULL ? 8u : 0u));
+	                                             (args.DestroyMutex != NULL ? 2u : 0u) |
+	                                             (args.LockMutex != NULL ? 4u : 0u) |
+	                                             (args.UnlockMutex != NULL ? 8u : 0u));
 	/*
 	 * NSS and p11-kit put a zero-terminated string of parameters where the standard has a reserved
 	 * pointer. Whether that is what it is shows only in the bytes.
@@ -975,8 +997,8 @@ size_t tape_list_pointers(unsigned int major, unsigned int minor)
 }
 
 /* The NULL entries among the first `pointers` of a function list, as a list of function numbers. */
-static void capture_missing(struct tape_capture *capture, struct tape_value *value, const void *list,
-                            size_t pointers)
+static void capture_missing(struct tape_capture *capture, struct tape_value *value,
+                            const void *list, size_t pointers)
 {
 	const char *first = (const char *)list + offsetof(CK_FUNCTION_LIST, C_Initialize);
 	uint64_t missing[TAPE_FN_COUNT];
@@ -1003,7 +1025,8 @@ static void capture_functions(struct tape_capture *capture, struct tape_value *v
 		return;
 	set(&facts[TAPE_LIST_NAME], TAPE_V_ABSENT);
 	set(&facts[TAPE_LIST_FLAGS], TAPE_V_ABSENT);
-	set_number(&facts[TAPE_LIST_VERSION], (uint64_t)list->version.major << 8 | list->version.minor);
+	set_number(&facts[TAPE_LIST_VERSION],
+	           (uint64_t)list->version.major << 8 | list->version.minor);
 	/* Never past 68 pointers: SoftHSM 2.7 claims 3.x in a list of that length. */
 	capture_missing(capture, &facts[TAPE_LIST_MISSING], list, TAPE_FN_COUNT_2);
 }
@@ -1029,7 +1052,8 @@ static void capture_interface(struct tape_capture *capture, struct tape_value *v
 	if (name->form != TAPE_V_BYTES || name->length != sizeof(standard) - 1 || list == NULL ||
 	    memcmp(name->data, standard, sizeof(standard) - 1) != 0)
 		return;
-	set_number(&facts[TAPE_LIST_VERSION], (uint64_t)list->version.major << 8 | list->version.minor);
+	set_number(&facts[TAPE_LIST_VERSION],
+	           (uint64_t)list->version.major << 8 | list->version.minor);
 	capture_missing(capture, &facts[TAPE_LIST_MISSING], list,
 	                tape_list_pointers(list->version.major, list->version.minor));
 }
@@ -1065,7 +1089,8 @@ static void capture_room(struct tape_value *value, void *buffer, CK_ULONG length
 }
 
 /* The same, with a pointer to how much was given, which may be NULL as well. */
-static void capture_found(struct tape_value *value, void *buffer, CK_ULONG room, const CK_ULONG *count)
+static void capture_found(struct tape_value *value, void *buffer, CK_ULONG room,
+                          const CK_ULONG *count)
 {
 	capture_room(value, buffer, room);
 	if (count != NULL) {
@@ -1112,12 +1137,14 @@ static void capture_struct(struct tape_capture *capture, struct tape_value *valu
 }
 
 static enum tape_record_id message_record(struct tape_capture *capture,
-                                          const struct tape_function *function, const uintptr_t *words,
-                                          unsigned int traits, CK_ULONG length)
+                                          const struct tape_function *function,
+                                          const uintptr_t *words, unsigned int traits,
+                                          CK_ULONG length)
 {
 	if ((traits & TAPE_T_MSG) == 0 || capture->message_record == NULL || function->lane < 0)
 		return TAPE_R_NONE;
-	CK_SESSION_HANDLE session = (CK_SESSION_HANDLE)words[function->arguments[function->lane].word];
+	CK_SESSION_HANDLE session =
+		(CK_SESSION_HANDLE)words[function->arguments[function->lane].word];
 	enum tape_record_id record =
 		capture->message_record(capture->context, session, (traits & TAPE_T_SEAL) != 0);
 	return tape_records[record].size == length ? record : TAPE_R_NONE;
@@ -1162,14 +1189,16 @@ static void capture_argument(struct tape_capture *capture, const struct tape_fun
 		capture_textz(capture, value, pointer);
 		break;
 	case TAPE_C_TEMPLATE:
-		capture_template(capture, value, pointer, w[1], (shape->traits & TAPE_T_OUT) != 0, 1);
+		capture_template(capture, value, pointer, w[1], (shape->traits & TAPE_T_OUT) != 0,
+		                 1);
 		value->memory = pointer;
 		break;
 	case TAPE_C_MECHANISM:
 		capture_mechanism(capture, value, pointer, shape->traits, 1);
 		break;
 	case TAPE_C_PARAMETER: {
-		enum tape_record_id record = message_record(capture, function, words, shape->traits, w[1]);
+		enum tape_record_id record =
+			message_record(capture, function, words, shape->traits, w[1]);
 		capture_parameter(capture, value, pointer, w[1],
 		                  record != TAPE_R_NONE ? TAPE_P_RECORD : TAPE_P_BYTES, record,
 		                  shape->traits, 1);
@@ -1210,18 +1239,20 @@ void tape_capture_in(struct tape_capture *capture, const struct tape_function *f
 		capture_argument(capture, function, &function->arguments[i], words, &in[i]);
 	/* PKCS#11 3.1 §5.2 allows output over input: note where it does. */
 	for (size_t i = 1; i < function->count; i++) {
-		if (in[i].form != TAPE_V_ROOM || tape_shapes[function->arguments[i].kind].codec != TAPE_C_BYTES_AT)
+		if (in[i].form != TAPE_V_ROOM ||
+		    tape_shapes[function->arguments[i].kind].codec != TAPE_C_BYTES_AT)
 			continue;
 		for (size_t j = 0; j < i; j++)
-			if (in[j].form == TAPE_V_BYTES && in[j].memory == in[i].memory && in[j].length != 0)
+			if (in[j].form == TAPE_V_BYTES && in[j].memory == in[i].memory &&
+			    in[j].length != 0)
 				in[i].count = (uint32_t)(j + 1);
 	}
 }
 
 /* ---- outputs --------------------------------------------------------------------------------- */
 
-static void capture_list(struct tape_capture *capture, struct tape_value *value, const CK_ULONG *list,
-                         CK_ULONG count, CK_ULONG room)
+static void capture_list(struct tape_capture *capture, struct tape_value *value,
+                         const CK_ULONG *list, CK_ULONG count, CK_ULONG room)
 {
 	CK_ULONG readable = count < room ? count : room;
 	set(value, TAPE_V_LIST);
@@ -1259,7 +1290,8 @@ static void capture_argument_out(struct tape_capture *capture, const struct tape
 		struct tape_value parameter;
 		if (in->form != TAPE_V_MECHANISM)
 			break;
-		capture_parameter_out(capture, &parameter, tape_value_child(in, 0), shape->traits, good);
+		capture_parameter_out(capture, &parameter, tape_value_child(in, 0), shape->traits,
+		                      good);
 		if (parameter.form == TAPE_V_ABSENT)
 			break;
 		set(value, TAPE_V_MECHANISM);
@@ -1280,7 +1312,8 @@ static void capture_argument_out(struct tape_capture *capture, const struct tape
 		if (in->form == TAPE_V_ABSENT && in->before != NULL)
 			capture_info_out(capture, value, in, good);
 		else
-			capture_record_out(capture, value, in, NULL, TAPE_D_INOUT, shape->traits, good, 1);
+			capture_record_out(capture, value, in, NULL, TAPE_D_INOUT, shape->traits,
+			                   good, 1);
 		break;
 	case TAPE_C_BYTES_AT: {
 		if (w[1] == 0)
@@ -1366,6 +1399,7 @@ void tape_capture_out(struct tape_capture *capture, const struct tape_function *
 		if ((shape->traits & TAPE_T_OUT) == 0)
 			out[i].form = TAPE_V_ABSENT;
 		else
-			capture_argument_out(capture, shape, words + argument->word, &in[i], rv, &out[i]);
+			capture_argument_out(capture, shape, words + argument->word, &in[i], rv,
+			                     &out[i]);
 	}
 }

@@ -14,14 +14,15 @@
 #include "core/value.h"
 
 /* Tells which message parameter structure a session's operation uses; TAPE_R_NONE where unknown. */
-typedef enum tape_record_id tape_message_record_fn(void *context, CK_SESSION_HANDLE session, bool seal);
+typedef enum tape_record_id tape_message_record_fn(void *context, CK_SESSION_HANDLE session,
+                                                   bool seal);
 
 struct tape_capture {
 	struct tape_arena *arena;     /* copies, children and names live here */
 	struct tape_secrets *secrets; /* names PINs; NULL keeps them in the clear */
 	bool snapshot;                /* keep what outputs held before, for tape_capture_out() */
-	bool images;                  /* leave structures that are all output as TAPE_V_IMAGE: they only get printed */
-	bool lost;                    /* some value became TAPE_V_LOST */
+	bool images; /* leave structures that are all output as TAPE_V_IMAGE: they only get printed */
+	bool lost;   /* some value became TAPE_V_LOST */
 	tape_message_record_fn *message_record;
 	void *context;
 };

@@ -13,11 +13,12 @@ static bool is_of_part(const struct tape_binding *binding, unsigned int part)
 	return binding->part == 0 || binding->part == part;
 }
 
-static struct tape_binding *find_name(struct tape_bindings *bindings, unsigned int part, const char *name,
-                                      size_t length)
+static struct tape_binding *find_name(struct tape_bindings *bindings, unsigned int part,
+                                      const char *name, size_t length)
 {
 	for (size_t i = 0; i < bindings->count; i++)
-		if (is_of_part(&bindings->bound[i], part) && strlen(bindings->bound[i].name) == length &&
+		if (is_of_part(&bindings->bound[i], part) &&
+		    strlen(bindings->bound[i].name) == length &&
 		    memcmp(bindings->bound[i].name, name, length) == 0)
 			return &bindings->bound[i];
 	return NULL;
@@ -32,7 +33,8 @@ static bool is_bound_elsewhere(const struct tape_bindings *bindings, unsigned in
                                const uint64_t hash[2])
 {
 	for (size_t i = 0; i < bindings->count; i++)
-		if (is_of_part(&bindings->bound[i], part) && same_hash(bindings->bound[i].hash, hash))
+		if (is_of_part(&bindings->bound[i], part) &&
+		    same_hash(bindings->bound[i].hash, hash))
 			return true;
 	return false;
 }
@@ -72,7 +74,8 @@ static bool same_secret(struct tape_compare *compare, const struct tape_value *r
 	if (bindings == NULL)
 		return true;
 	tape_siphash(bindings->key, live->data, live->length, hash);
-	const struct tape_binding *known = find_name(bindings, compare->part, recorded->data, recorded->length);
+	const struct tape_binding *known =
+		find_name(bindings, compare->part, recorded->data, recorded->length);
 	if (known != NULL)
 		return same_hash(known->hash, hash);
 	if (is_bound_elsewhere(bindings, compare->part, hash))
@@ -90,7 +93,8 @@ static bool is_empty(const struct tape_value *value)
 
 static bool same_bytes(const struct tape_value *a, const struct tape_value *b)
 {
-	return a->length == b->length && (a->length == 0 || memcmp(a->data, b->data, a->length) == 0);
+	return a->length == b->length &&
+	       (a->length == 0 || memcmp(a->data, b->data, a->length) == 0);
 }
 
 static bool same_value(struct tape_compare *compare, const struct tape_value *recorded,
@@ -119,7 +123,8 @@ static bool same_record(struct tape_compare *compare, const struct tape_value *r
 	for (size_t i = 0; i < recorded->count; i++) {
 		const struct tape_value *a = tape_value_child(recorded, i);
 		const struct tape_value *b = tape_value_child(live, i);
-		if (a->form != TAPE_V_ABSENT && b->form != TAPE_V_ABSENT && !same_value(compare, a, b))
+		if (a->form != TAPE_V_ABSENT && b->form != TAPE_V_ABSENT &&
+		    !same_value(compare, a, b))
 			return false;
 	}
 	return true;
@@ -179,7 +184,8 @@ static bool same_rooms(const struct tape_value *recorded, const struct tape_valu
 		if (a->form == TAPE_V_LOST)
 			continue;
 		if (a->form == TAPE_V_LIST ? !same_rooms(a, b)
-		                           : a->form != b->form || (a->form == TAPE_V_ROOM && a->number != b->number))
+		                           : a->form != b->form || (a->form == TAPE_V_ROOM &&
+		                                                    a->number != b->number))
 			return false;
 	}
 	return true;
@@ -256,11 +262,14 @@ static int first_difference(struct tape_compare *compare, const struct tape_func
 	size_t id = (size_t)(function - tape_functions);
 	bool ruled = compare->rules != NULL && compare->rules->any[id];
 	for (size_t i = 0; i < function->count; i++) {
-		enum tape_rule rule = ruled ? (enum tape_rule)compare->rules->rule[id][i] : TAPE_RULE_EXACT;
-		if (rule == TAPE_RULE_ANY || (rule == TAPE_RULE_LENGTH && same_length(&recorded[i], &live[i])))
+		enum tape_rule rule =
+			ruled ? (enum tape_rule)compare->rules->rule[id][i] : TAPE_RULE_EXACT;
+		if (rule == TAPE_RULE_ANY ||
+		    (rule == TAPE_RULE_LENGTH && same_length(&recorded[i], &live[i])))
 			continue;
 		if (rule == TAPE_RULE_LENGTH ||
-		    !same_argument(compare, &tape_shapes[function->arguments[i].kind], &recorded[i], &live[i]))
+		    !same_argument(compare, &tape_shapes[function->arguments[i].kind], &recorded[i],
+		                   &live[i]))
 			return (int)i;
 	}
 	return -1;
@@ -270,7 +279,8 @@ static bool has_secret(const struct tape_function *function, const struct tape_v
 {
 	for (size_t i = 0; i < function->count; i++) {
 		uint8_t codec = tape_shapes[function->arguments[i].kind].codec;
-		if (recorded[i].form == TAPE_V_SECRET || codec == TAPE_C_MECHANISM || codec == TAPE_C_TEMPLATE)
+		if (recorded[i].form == TAPE_V_SECRET || codec == TAPE_C_MECHANISM ||
+		    codec == TAPE_C_TEMPLATE)
 			return true;
 	}
 	return false;
@@ -282,7 +292,8 @@ int tape_compare_in(struct tape_compare *compare, const struct tape_function *fu
 	struct tape_compare look = *compare;
 	look.bind = false;
 	int difference = first_difference(&look, function, recorded, live);
-	if (difference >= 0 || !compare->bind || compare->bindings == NULL || !has_secret(function, recorded))
+	if (difference >= 0 || !compare->bind || compare->bindings == NULL ||
+	    !has_secret(function, recorded))
 		return difference;
 	/* Two names in one call may stand for one value that was presented: then neither is bound. */
 	size_t before = compare->bindings->count;

@@ -28,8 +28,9 @@ struct tape_bindings {
 
 struct tape_compare {
 	struct tape_bindings *bindings; /* NULL: a secret equals anything that is presented */
-	const struct tape_rules *rules;  /* NULL: none */
-	unsigned int part; /* that the recorded call stands in, from 1 on; 0 where that does not matter */
+	const struct tape_rules *rules; /* NULL: none */
+	unsigned int
+		part; /* that the recorded call stands in, from 1 on; 0 where that does not matter */
 	bool bind; /* once the whole call is known to be equal, remember what was presented for new names */
 };
 
@@ -48,7 +49,7 @@ int tape_compare_out(const struct tape_function *function, const struct tape_val
  * Bind a name beforehand (--secret pin-1=…). Returns 0, or -TAPE_E_LIMIT where there are too many or the
  * name is too long.
  */
-TAPE_MUST_CHECK int tape_bindings_add(struct tape_bindings *bindings, const char *name, size_t name_length,
-                                      const void *secret, size_t length);
+TAPE_MUST_CHECK int tape_bindings_add(struct tape_bindings *bindings, const char *name,
+                                      size_t name_length, const void *secret, size_t length);
 
 #endif

@@ -14,12 +14,12 @@ enum tape_error_code {
 	TAPE_E_INVALID = 1, /* the input is not what it should be */
 	TAPE_E_LIMIT,       /* the input exceeds a limit of ours */
 	TAPE_E_MEMORY,
-	TAPE_E_SYSTEM,      /* the operating system refused; errno is in the sentence */
+	TAPE_E_SYSTEM, /* the operating system refused; errno is in the sentence */
 };
 
 struct tape_error {
-	int code;          /* enum tape_error_code, 0 for none */
-	size_t line;       /* 1-based line of the input, 0 where there is none */
+	int code;    /* enum tape_error_code, 0 for none */
+	size_t line; /* 1-based line of the input, 0 where there is none */
 	char sentence[400];
 };
 

@@ -24,8 +24,8 @@ static int TAPE_PRINTF(4, 5) refuse(const struct tape_parse *parse, const struct
 	va_start(arguments, format);
 	vsnprintf(what, sizeof(what), format, arguments);
 	va_end(arguments);
-	return tape_error_set(parse->error, TAPE_E_INVALID, node->line, "%s, %.60s: %s", where->function,
-	                      where->argument, what);
+	return tape_error_set(parse->error, TAPE_E_INVALID, node->line, "%s, %.60s: %s",
+	                      where->function, where->argument, what);
 }
 
 /* A mapping that is closed: it holds some of these keys and no others. */
@@ -53,7 +53,8 @@ static void set(struct tape_value *value, enum tape_form form)
 	value->form = (uint8_t)form;
 }
 
-static struct tape_value *children(const struct tape_parse *parse, struct tape_value *value, size_t count)
+static struct tape_value *children(const struct tape_parse *parse, struct tape_value *value,
+                                   size_t count)
 {
 	struct tape_value *list = tape_arena_array(parse->arena, count, sizeof(*list));
 	if (list == NULL)
@@ -77,7 +78,8 @@ static int parse_number(const struct tape_parse *parse, const struct where *wher
 	if (tape_node_number(node, ret_number)) {
 		if (fits_ulong(*ret_number))
 			return 0;
-		return refuse(parse, where, node, "a number that this platform's CK_ULONG cannot hold");
+		return refuse(parse, where, node,
+		              "a number that this platform's CK_ULONG cannot hold");
 	}
 	if (node->type == TAPE_NODE_SCALAR && tape_node_is(node, "unavailable")) {
 		*ret_number = CK_UNAVAILABLE_INFORMATION;
@@ -111,7 +113,8 @@ static int parse_constant(const struct tape_parse *parse, const struct where *wh
 	if (ambiguous)
 		return refuse(parse, where, node, "'%.60s' has two values in use: write the number",
 		              node->text);
-	return refuse(parse, where, node, "'%.60s' is not known here: write the number", node->text);
+	return refuse(parse, where, node, "'%.60s' is not known here: write the number",
+	              node->text);
 }
 
 static int parse_flags(const struct tape_parse *parse, const struct where *where,
@@ -167,7 +170,8 @@ static int parse_version(const struct tape_parse *parse, const struct where *whe
 		}
 	}
 	if (part != &minor || !digits || major > 255 || minor > 255)
-		return refuse(parse, where, node, "a version in quotes, such as \"2.40\", is expected");
+		return refuse(parse, where, node,
+		              "a version in quotes, such as \"2.40\", is expected");
 	*ret_version = (uint64_t)major << 8 | minor;
 	return 0;
 }
@@ -179,9 +183,10 @@ static int parse_version(const struct tape_parse *parse, const struct where *whe
 
 /* The value of a hexadecimal digit plus one; 0 for any other character. */
 static const unsigned char hex_digits[256] = {
-	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
-	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+	['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16, ['A'] = 11, ['B'] = 12,
+	['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
 };
 
 static bool decode_hex(const struct tape_node *node, unsigned char *to)
@@ -205,7 +210,8 @@ static int parse_hex(const struct tape_parse *parse, const struct where *where,
 {
 	size_t length = node->type == TAPE_NODE_SCALAR ? node->length / 2 : 0;
 	if (node->type == TAPE_NODE_SEQUENCE)
-		for (const struct tape_node *piece = node->first; piece != NULL; piece = piece->next)
+		for (const struct tape_node *piece = node->first; piece != NULL;
+		     piece = piece->next)
 			length += piece->length / 2;
 	unsigned char *bytes = tape_arena_get(parse->arena, length + 1);
 	if (bytes == NULL)
@@ -215,7 +221,8 @@ static int parse_hex(const struct tape_parse *parse, const struct where *where,
 	if (node->type == TAPE_NODE_SCALAR)
 		good = decode_hex(node, bytes);
 	else
-		for (const struct tape_node *piece = node->first; good && piece != NULL; piece = piece->next) {
+		for (const struct tape_node *piece = node->first; good && piece != NULL;
+		     piece = piece->next) {
 			good = decode_hex(piece, to);
 			to += piece->length / 2;
 		}
@@ -262,7 +269,8 @@ static int parse_inside(const struct tape_parse *parse, const struct where *wher
 			continue;
 		}
 		if (known)
-			return refuse(parse, where, child, "'%.60s' is a second content of one value", key);
+			return refuse(parse, where, child,
+			              "'%.60s' is a second content of one value", key);
 		known = true;
 		if (strcmp(key, "hex") == 0) {
 			value->form = TAPE_V_BYTES;
@@ -275,12 +283,14 @@ static int parse_inside(const struct tape_parse *parse, const struct where *wher
 		} else if (strcmp(key, "secret") == 0) {
 			result = parse_text(parse, where, child, TAPE_V_SECRET, value);
 			if (result == 0 && (value->length == 0 || value->length > MAX_SECRET_NAME))
-				return refuse(parse, where, child, "a secret has a name of 1 to %d characters",
+				return refuse(parse, where, child,
+				              "a secret has a name of 1 to %d characters",
 				              MAX_SECRET_NAME);
 		} else if (strcmp(key, "room") == 0) {
 			if (tape_node_is_null(child)) {
 				value->form = TAPE_V_QUERY;
-			} else if (child->type == TAPE_NODE_SCALAR && tape_node_is(child, "unstated")) {
+			} else if (child->type == TAPE_NODE_SCALAR &&
+			           tape_node_is(child, "unstated")) {
 				value->form = TAPE_V_UNSTATED;
 			} else {
 				value->form = TAPE_V_ROOM;
@@ -293,7 +303,8 @@ static int parse_inside(const struct tape_parse *parse, const struct where *wher
 		} else if (strcmp(key, "partial") == 0) {
 			result = parse_text(parse, where, child, TAPE_V_LOST, value);
 		} else {
-			return refuse(parse, where, child, "'%.60s' is not a way to write a value", key);
+			return refuse(parse, where, child, "'%.60s' is not a way to write a value",
+			              key);
 		}
 		if (result < 0)
 			return result;
@@ -327,7 +338,8 @@ static int parse_common(const struct tape_parse *parse, const struct where *wher
 		return 0;
 	}
 	if (node->type != TAPE_NODE_MAPPING)
-		return refuse(parse, where, node, "null or a mapping such as {hex: \"00\"} is expected");
+		return refuse(parse, where, node,
+		              "null or a mapping such as {hex: \"00\"} is expected");
 	return parse_inside(parse, where, node, NULL, value);
 }
 
@@ -339,8 +351,8 @@ static int parse_common(const struct tape_parse *parse, const struct where *wher
  * may have been anything. Only an output's length may differ from its contents.
  */
 static int check_form(const struct tape_parse *parse, const struct where *where,
-                      const struct tape_node *node, const struct tape_value *value, unsigned int forms,
-                      const char *what)
+                      const struct tape_node *node, const struct tape_value *value,
+                      unsigned int forms, const char *what)
 {
 	if (((forms | IS(LOST)) & 1u << value->form) == 0)
 		return refuse(parse, where, node, "not a value that %s can have", what);
@@ -370,7 +382,9 @@ static int parse_attribute_length(const struct tape_parse *parse, const struct w
 	static const struct {
 		const char *word;
 		enum tape_attribute_type type;
-	} units[] = { { "ulong", TAPE_A_ULONG }, { "bool", TAPE_A_BOOL }, { "template", TAPE_A_TEMPLATE } };
+	} units[] = { { "ulong", TAPE_A_ULONG },
+		      { "bool", TAPE_A_BOOL },
+		      { "template", TAPE_A_TEMPLATE } };
 
 	if (node->type == TAPE_NODE_SCALAR) {
 		for (size_t i = 0; i < TAPE_ARRAY_SIZE(units); i++)
@@ -399,7 +413,8 @@ static int parse_attribute_length(const struct tape_parse *parse, const struct w
 }
 
 static int parse_ulong(const struct tape_parse *parse, const struct where *where,
-                       const struct tape_node *node, const struct tape_attribute *row, CK_ULONG *ret_number)
+                       const struct tape_node *node, const struct tape_attribute *row,
+                       CK_ULONG *ret_number)
 {
 	uint64_t number;
 	int result;
@@ -414,7 +429,8 @@ static int parse_ulong(const struct tape_parse *parse, const struct where *where
 	return result;
 }
 
-static int set_copy(const struct tape_parse *parse, struct tape_value *value, const void *bytes, size_t size)
+static int set_copy(const struct tape_parse *parse, struct tape_value *value, const void *bytes,
+                    size_t size)
 {
 	uint64_t tag = value->tag;
 	set(value, TAPE_V_BYTES);
@@ -447,7 +463,8 @@ static int parse_typed(const struct tape_parse *parse, const struct where *where
 			return no_memory(parse);
 		if (node->type != TAPE_NODE_SEQUENCE)
 			return refuse(parse, where, node, "a list is expected");
-		for (const struct tape_node *child = node->first; child != NULL; child = child->next, i++) {
+		for (const struct tape_node *child = node->first; child != NULL;
+		     child = child->next, i++) {
 			int result = parse_ulong(parse, where, child, row, &list[i]);
 			if (result < 0)
 				return result;
@@ -476,8 +493,9 @@ static int parse_typed(const struct tape_parse *parse, const struct where *where
 static int check_entry(const struct tape_parse *parse, const struct where *where,
                        const struct tape_node *entry)
 {
-	static const char *const contents[] = { "ulong", "ulongs", "bool",   "date",  "version", "hex",  "text",
-		                                "raw",   "secret", "template", "value", "same",    "partial" };
+	static const char *const contents[] = { "ulong", "ulongs", "bool",   "date",   "version",
+		                                "hex",   "text",   "raw",    "secret", "template",
+		                                "value", "same",   "partial" };
 	const char *content = NULL;
 	for (const struct tape_node *child = entry->first; child != NULL; child = child->next) {
 		size_t i = 0;
@@ -486,13 +504,14 @@ static int check_entry(const struct tape_parse *parse, const struct where *where
 		if (i == TAPE_ARRAY_SIZE(contents)) {
 			if (strcmp(child->key, "type") != 0 && strcmp(child->key, "room") != 0 &&
 			    strcmp(child->key, "len") != 0)
-				return refuse(parse, where, child, "'%.60s' is not a way to write an attribute",
+				return refuse(parse, where, child,
+				              "'%.60s' is not a way to write an attribute",
 				              child->key);
 			continue;
 		}
 		if (content != NULL)
-			return refuse(parse, where, child, "'%.60s' is a second content of one attribute",
-			              child->key);
+			return refuse(parse, where, child,
+			              "'%.60s' is a second content of one attribute", child->key);
 		content = child->key;
 	}
 	const struct tape_node *room = tape_node_get(entry, "room");
@@ -520,7 +539,8 @@ static int parse_entry(const struct tape_parse *parse, const struct where *where
 	value->tag = tag;
 	if ((node = tape_node_get(entry, "type")) != NULL) {
 		if (!typed)
-			return refuse(parse, where, node, "an attribute's type stands in 'in' alone");
+			return refuse(parse, where, node,
+			              "an attribute's type stands in 'in' alone");
 		result = parse_constant(parse, where, node, TAPE_G_CKA, &value->tag);
 		if (result < 0)
 			return result;
@@ -533,7 +553,8 @@ static int parse_entry(const struct tape_parse *parse, const struct where *where
 	if ((node = tape_node_get(entry, "template")) != NULL) {
 		const struct tape_node *room = tape_node_get(entry, "room");
 		uint64_t bytes = 0;
-		if (room != NULL && (result = parse_attribute_length(parse, where, room, &bytes)) < 0)
+		if (room != NULL &&
+		    (result = parse_attribute_length(parse, where, room, &bytes)) < 0)
 			return result;
 		result = parse_template(parse, where, node, NULL, true, reading, depth + 1, value);
 		value->number = bytes;
@@ -550,7 +571,8 @@ static int parse_entry(const struct tape_parse *parse, const struct where *where
 		value->form = TAPE_V_NULL;
 		return 0;
 	}
-	if ((node = tape_node_get(entry, "len")) != NULL && tape_node_get(entry, "secret") == NULL) {
+	if ((node = tape_node_get(entry, "len")) != NULL &&
+	    tape_node_get(entry, "secret") == NULL) {
 		value->form = TAPE_V_LENGTH;
 		return parse_attribute_length(parse, where, node, &value->number);
 	}
@@ -563,7 +585,8 @@ static int parse_entry(const struct tape_parse *parse, const struct where *where
 
 /* What can stand in the place of a list: null, a length that NULL was given, a reason for its lack. */
 static int parse_absent_list(const struct tape_parse *parse, const struct where *where,
-                             const struct tape_node *node, const char *what, struct tape_value *value)
+                             const struct tape_node *node, const char *what,
+                             struct tape_value *value)
 {
 	if (!tape_node_is_null(node) && tape_node_get(node, "len") == NULL &&
 	    tape_node_get(node, "partial") == NULL)
@@ -597,7 +620,8 @@ static int parse_template(const struct tape_parse *parse, const struct where *wh
 	if (node->count > TAPE_MAX_ELEMENTS)
 		return refuse(parse, where, node, "too many attributes");
 	if (types != NULL && (types->form != TAPE_V_LIST || types->count != node->count))
-		return refuse(parse, where, node, "as many attributes as in the call's inputs are expected");
+		return refuse(parse, where, node,
+		              "as many attributes as in the call's inputs are expected");
 	set(value, TAPE_V_LIST);
 	struct tape_value *list = children(parse, value, node->count);
 	if (list == NULL)
@@ -609,14 +633,17 @@ static int parse_template(const struct tape_parse *parse, const struct where *wh
 		if (result < 0)
 			return result;
 		result = check_form(parse, where, child, &list[i],
-		                    where->output ? IS(BYTES) | IS(SECRET) | IS(RAW) | IS(LENGTH) | IS(LIST) | IS(SAME)
-		                    : reading     ? IS(ROOM) | IS(QUERY) | IS(LIST)
-		                                  : IS(BYTES) | IS(SECRET) | IS(RAW) | IS(LENGTH) | IS(LIST) | IS(NULL),
+		                    where->output ? IS(BYTES) | IS(SECRET) | IS(RAW) | IS(LENGTH) |
+		                                            IS(LIST) | IS(SAME)
+		                    : reading ? IS(ROOM) | IS(QUERY) | IS(LIST)
+		                              : IS(BYTES) | IS(SECRET) | IS(RAW) | IS(LENGTH) |
+		                                        IS(LIST) | IS(NULL),
 		                    "this attribute");
 		if (result < 0)
 			return result;
 		if (types != NULL && !entry_fits(tape_value_child(types, i), &list[i]))
-			return refuse(parse, where, child, "the call's inputs offer no room for this");
+			return refuse(parse, where, child,
+			              "the call's inputs offer no room for this");
 	}
 	return 0;
 }
@@ -627,7 +654,8 @@ static int parse_record(const struct tape_parse *parse, const struct where *wher
                         const struct tape_node *node, enum tape_record_id record, bool named,
                         unsigned int depth, struct tape_value *value);
 static int parse_mechanism(const struct tape_parse *parse, const struct where *where,
-                           const struct tape_node *node, unsigned int depth, struct tape_value *value);
+                           const struct tape_node *node, unsigned int depth,
+                           struct tape_value *value);
 
 /* Contents of a member that has one size: all of it. */
 static int parse_fixed(const struct tape_parse *parse, const struct where *where,
@@ -665,7 +693,8 @@ static int parse_ulong_array(const struct tape_parse *parse, const struct where 
                              const struct tape_node *node, size_t count, struct tape_value *value)
 {
 	if (node->type != TAPE_NODE_SEQUENCE || node->count != count)
-		return refuse(parse, where, node, "a list of as many numbers as the field holds is expected");
+		return refuse(parse, where, node,
+		              "a list of as many numbers as the field holds is expected");
 	CK_ULONG *list = tape_arena_array(parse->arena, count, sizeof(*list));
 	if (list == NULL)
 		return no_memory(parse);
@@ -682,8 +711,8 @@ static int parse_ulong_array(const struct tape_parse *parse, const struct where 
 }
 
 static int parse_structs(const struct tape_parse *parse, const struct where *where,
-                         const struct tape_node *node, enum tape_record_id record, unsigned int depth,
-                         struct tape_value *value)
+                         const struct tape_node *node, enum tape_record_id record,
+                         unsigned int depth, struct tape_value *value)
 {
 	if (node->type != TAPE_NODE_SEQUENCE)
 		return parse_absent_list(parse, where, node, "structures", value);
@@ -696,9 +725,10 @@ static int parse_structs(const struct tape_parse *parse, const struct where *whe
 		/* One that the module left alone. */
 		if (where->output && child->type == TAPE_NODE_MAPPING && child->count == 0)
 			continue;
-		int result = tape_node_get(child, "partial") != NULL
-			             ? parse_common(parse, where, child, &list[i])
-			             : parse_record(parse, where, child, record, false, depth, &list[i]);
+		int result =
+			tape_node_get(child, "partial") != NULL
+				? parse_common(parse, where, child, &list[i])
+				: parse_record(parse, where, child, record, false, depth, &list[i]);
 		if (result < 0)
 			return result;
 	}
@@ -706,8 +736,8 @@ static int parse_structs(const struct tape_parse *parse, const struct where *whe
 }
 
 static int read_field(const struct tape_parse *parse, const struct where *where,
-                      const struct tape_node *node, const struct tape_field *field, unsigned int depth,
-                      struct tape_value *value)
+                      const struct tape_node *node, const struct tape_field *field,
+                      unsigned int depth, struct tape_value *value)
 {
 	struct where inner = *where;
 	if (where->rule != TAPE_D_IN && where->rule != TAPE_D_OUT)
@@ -725,9 +755,11 @@ static int read_field(const struct tape_parse *parse, const struct where *where,
 	case TAPE_F_LENGTH:
 		return parse_number(parse, where, node, &value->number);
 	case TAPE_F_CONSTANT:
-		return parse_constant(parse, where, node, (enum tape_group)field->detail, &value->number);
+		return parse_constant(parse, where, node, (enum tape_group)field->detail,
+		                      &value->number);
 	case TAPE_F_FLAGS:
-		return parse_flags(parse, where, node, (enum tape_group)field->detail, &value->number);
+		return parse_flags(parse, where, node, (enum tape_group)field->detail,
+		                   &value->number);
 	case TAPE_F_BOOL:
 	case TAPE_F_BYTE:
 		return parse_boolean(parse, where, node, &value->number);
@@ -741,10 +773,11 @@ static int read_field(const struct tape_parse *parse, const struct where *where,
 	case TAPE_F_P_STRUCT:
 		if (tape_node_is_null(node) || tape_node_get(node, "partial") != NULL)
 			return parse_common(parse, where, node, value);
-		return parse_record(parse, &inner, node, (enum tape_record_id)field->detail, false, depth + 1,
-		                    value);
+		return parse_record(parse, &inner, node, (enum tape_record_id)field->detail, false,
+		                    depth + 1, value);
 	case TAPE_F_P_STRUCTS:
-		return parse_structs(parse, &inner, node, (enum tape_record_id)field->detail, depth + 1, value);
+		return parse_structs(parse, &inner, node, (enum tape_record_id)field->detail,
+		                     depth + 1, value);
 	case TAPE_F_P_TEMPLATE:
 		return parse_template(parse, where, node, NULL, true, false, depth + 1, value);
 	case TAPE_F_P_MECHANISM:
@@ -763,7 +796,8 @@ static int read_field(const struct tape_parse *parse, const struct where *where,
 /* The forms of a field's value: what core/capture.c makes of its kind. */
 static unsigned int field_forms(const struct tape_field *field, bool output)
 {
-	unsigned int bytes = IS(BYTES) | IS(SECRET) | (output ? 0 : IS(NULL) | IS(LENGTH) | IS(ROOM));
+	unsigned int bytes =
+		IS(BYTES) | IS(SECRET) | (output ? 0 : IS(NULL) | IS(LENGTH) | IS(ROOM));
 	switch ((enum tape_field_kind)field->kind) {
 	case TAPE_F_CHARS:
 	case TAPE_F_FIXED:
@@ -800,17 +834,18 @@ static unsigned int field_forms(const struct tape_field *field, bool output)
 }
 
 static int parse_field(const struct tape_parse *parse, const struct where *where,
-                       const struct tape_node *node, const struct tape_field *field, unsigned int depth,
-                       struct tape_value *value)
+                       const struct tape_node *node, const struct tape_field *field,
+                       unsigned int depth, struct tape_value *value)
 {
 	int result = read_field(parse, where, node, field, depth, value);
 	if (result < 0)
 		return result;
-	return check_form(parse, where, node, value, field_forms(field, where->output), field->name.text);
+	return check_form(parse, where, node, value, field_forms(field, where->output),
+	                  field->name.text);
 }
 
-static const struct tape_field *find_field(const struct tape_record *record, const char *key, size_t length,
-                                           size_t *ret_index)
+static const struct tape_field *find_field(const struct tape_record *record, const char *key,
+                                           size_t length, size_t *ret_index)
 {
 	for (size_t i = 0; i < record->count; i++) {
 		const struct tape_field *field = &tape_fields[record->first + i];
@@ -858,16 +893,18 @@ static int parse_record(const struct tape_parse *parse, const struct where *wher
 		if (named && strcmp(child->key, "as") == 0)
 			continue;
 		size_t index;
-		const struct tape_field *field = find_field(record, child->key, child->key_length, &index);
+		const struct tape_field *field =
+			find_field(record, child->key, child->key_length, &index);
 		if (field == NULL) {
-			return refuse(parse, where, child, "%s has no field '%.60s'", record->name.text,
-			              child->key);
+			return refuse(parse, where, child, "%s has no field '%.60s'",
+			              record->name.text, child->key);
 		}
 		if (field->kind == TAPE_F_LENGTH)
 			return refuse(parse, where, child, "%s is said by what it is the length of",
 			              field->name.text);
 		if (where->output && !may_be_written(where, field))
-			return refuse(parse, where, child, "the module cannot write to %s", field->name.text);
+			return refuse(parse, where, child, "the module cannot write to %s",
+			              field->name.text);
 		int result = parse_field(parse, where, child, field, depth, &list[index]);
 		if (result < 0)
 			return result;
@@ -876,7 +913,8 @@ static int parse_record(const struct tape_parse *parse, const struct where *wher
 }
 
 static int parse_parameter(const struct tape_parse *parse, const struct where *where,
-                           const struct tape_node *node, unsigned int depth, struct tape_value *value)
+                           const struct tape_node *node, unsigned int depth,
+                           struct tape_value *value)
 {
 	static const struct {
 		const char *key;
@@ -886,11 +924,12 @@ static int parse_parameter(const struct tape_parse *parse, const struct where *w
 	const struct tape_node *as = tape_node_get(node, "as");
 	if (as != NULL) {
 		enum tape_record_id record = as->type != TAPE_NODE_SCALAR
-			                             ? TAPE_R_NONE
-			                             : tape_record_find(as->text, as->length);
+		                                     ? TAPE_R_NONE
+		                                     : tape_record_find(as->text, as->length);
 		if (record == TAPE_R_NONE)
-			return refuse(parse, where, as, "the name of a structure is expected, such as "
-			                                "CK_GCM_PARAMS");
+			return refuse(parse, where, as,
+			              "the name of a structure is expected, such as "
+			              "CK_GCM_PARAMS");
 		return parse_record(parse, where, node, record, true, depth, value);
 	}
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(words); i++) {
@@ -908,14 +947,16 @@ static int parse_parameter(const struct tape_parse *parse, const struct where *w
 	if (result < 0)
 		return result;
 	if (value->form == TAPE_V_BYTES && value->stated)
-		return refuse(parse, where, node, "'len' has no place beside a parameter's contents");
+		return refuse(parse, where, node,
+		              "'len' has no place beside a parameter's contents");
 	unsigned int forms = IS(BYTES) | IS(RAW) | IS(SECRET);
-	return check_form(parse, where, node, value, where->output ? forms : forms | IS(NULL) | IS(LENGTH),
-	                  "a parameter");
+	return check_form(parse, where, node, value,
+	                  where->output ? forms : forms | IS(NULL) | IS(LENGTH), "a parameter");
 }
 
 static int parse_mechanism(const struct tape_parse *parse, const struct where *where,
-                           const struct tape_node *node, unsigned int depth, struct tape_value *value)
+                           const struct tape_node *node, unsigned int depth,
+                           struct tape_value *value)
 {
 	static const char *const keys[] = { "mechanism", "parameter" };
 	const struct tape_node *name = tape_node_get(node, "mechanism");
@@ -928,7 +969,8 @@ static int parse_mechanism(const struct tape_parse *parse, const struct where *w
 		return refuse(parse, where, node, "mechanisms nested too deep");
 	set(value, TAPE_V_MECHANISM);
 	int result = check_keys(parse, where, node, keys, TAPE_ARRAY_SIZE(keys));
-	if (result < 0 || (result = parse_constant(parse, where, name, TAPE_G_CKM, &value->tag)) < 0)
+	if (result < 0 ||
+	    (result = parse_constant(parse, where, name, TAPE_G_CKM, &value->tag)) < 0)
 		return result;
 	struct tape_value *child = children(parse, value, 1);
 	if (child == NULL)
@@ -945,7 +987,8 @@ static int parse_mechanism(const struct tape_parse *parse, const struct where *w
 static int parse_init_args(const struct tape_parse *parse, const struct where *where,
                            const struct tape_node *node, struct tape_value *value)
 {
-	static const char *const names[] = { "CreateMutex", "DestroyMutex", "LockMutex", "UnlockMutex" };
+	static const char *const names[] = { "CreateMutex", "DestroyMutex", "LockMutex",
+		                             "UnlockMutex" };
 	static const char *const keys[] = { "flags", "mutexes", "pReserved" };
 	const struct tape_node *flags = tape_node_get(node, "flags");
 	if (flags == NULL)
@@ -959,20 +1002,23 @@ static int parse_init_args(const struct tape_parse *parse, const struct where *w
 		return no_memory(parse);
 	list[TAPE_INIT_FLAGS].form = TAPE_V_NUMBER;
 	list[TAPE_INIT_MUTEXES].form = TAPE_V_NUMBER;
-	result = parse_flags(parse, where, flags, TAPE_G_CKF_INITIALIZE, &list[TAPE_INIT_FLAGS].number);
+	result = parse_flags(parse, where, flags, TAPE_G_CKF_INITIALIZE,
+	                     &list[TAPE_INIT_FLAGS].number);
 	if (result < 0)
 		return result;
 	const struct tape_node *mutexes = tape_node_get(node, "mutexes");
 	if (mutexes != NULL && mutexes->type != TAPE_NODE_SEQUENCE)
 		return refuse(parse, where, mutexes, "a list of mutex functions is expected");
-	for (const struct tape_node *m = mutexes == NULL ? NULL : mutexes->first; m != NULL; m = m->next) {
+	for (const struct tape_node *m = mutexes == NULL ? NULL : mutexes->first; m != NULL;
+	     m = m->next) {
 		size_t i = 0;
 		while (i < TAPE_ARRAY_SIZE(names) &&
 		       (m->type != TAPE_NODE_SCALAR || !tape_node_is(m, names[i])))
 			i++;
 		if (i == TAPE_ARRAY_SIZE(names))
-			return refuse(parse, where, m, "CreateMutex, DestroyMutex, LockMutex or UnlockMutex is "
-			                               "expected");
+			return refuse(parse, where, m,
+			              "CreateMutex, DestroyMutex, LockMutex or UnlockMutex is "
+			              "expected");
 		list[TAPE_INIT_MUTEXES].number |= 1u << i;
 	}
 	const struct tape_node *reserved = tape_node_get(node, "pReserved");
@@ -981,8 +1027,8 @@ static int parse_init_args(const struct tape_parse *parse, const struct where *w
 	result = parse_common(parse, where, reserved, &list[TAPE_INIT_RESERVED]);
 	if (result < 0)
 		return result;
-	return check_form(parse, where, reserved, &list[TAPE_INIT_RESERVED], IS(PRESENT) | IS(BYTES),
-	                  "pReserved");
+	return check_form(parse, where, reserved, &list[TAPE_INIT_RESERVED],
+	                  IS(PRESENT) | IS(BYTES), "pReserved");
 }
 
 static int parse_list(const struct tape_parse *parse, const struct where *where,
@@ -1007,7 +1053,8 @@ static int parse_list(const struct tape_parse *parse, const struct where *where,
 		return result;
 	if ((child = tape_node_get(node, "flags")) != NULL) {
 		facts[TAPE_LIST_FLAGS].form = TAPE_V_NUMBER;
-		result = parse_flags(parse, where, child, TAPE_G_CKF_INTERFACE, &facts[TAPE_LIST_FLAGS].number);
+		result = parse_flags(parse, where, child, TAPE_G_CKF_INTERFACE,
+		                     &facts[TAPE_LIST_FLAGS].number);
 		if (result < 0)
 			return result;
 	}
@@ -1028,8 +1075,8 @@ static int parse_list(const struct tape_parse *parse, const struct where *where,
 	size_t i = 0;
 	for (const struct tape_node *name = child->first; name != NULL; name = name->next, i++) {
 		enum tape_function_id id = name->type != TAPE_NODE_SCALAR
-			                           ? TAPE_FN_COUNT
-			                           : tape_function_find(name->text, name->length);
+		                                   ? TAPE_FN_COUNT
+		                                   : tape_function_find(name->text, name->length);
 		if (id == TAPE_FN_COUNT)
 			return refuse(parse, where, name, "the name of a function is expected");
 		list[i].form = TAPE_V_NUMBER;
@@ -1057,7 +1104,8 @@ static int parse_lists(const struct tape_parse *parse, const struct where *where
 }
 
 static int parse_numbers(const struct tape_parse *parse, const struct where *where,
-                         const struct tape_node *node, enum tape_group group, struct tape_value *value)
+                         const struct tape_node *node, enum tape_group group,
+                         struct tape_value *value)
 {
 	static const char *const keys[] = { "len", "list" };
 	const struct tape_node *list = tape_node_get(node, "list");
@@ -1065,7 +1113,8 @@ static int parse_numbers(const struct tape_parse *parse, const struct where *whe
 	if (list != NULL) {
 		const struct tape_node *length = tape_node_get(node, "len");
 		if (length == NULL)
-			return refuse(parse, where, node, "a list that was cut has a 'len' beside it");
+			return refuse(parse, where, node,
+			              "a list that was cut has a 'len' beside it");
 		int result = check_keys(parse, where, node, keys, TAPE_ARRAY_SIZE(keys));
 		if (result < 0)
 			return result;
@@ -1087,8 +1136,8 @@ static int parse_numbers(const struct tape_parse *parse, const struct where *whe
 	for (const struct tape_node *child = list->first; child != NULL; child = child->next, i++) {
 		items[i].form = TAPE_V_NUMBER;
 		int result = group == TAPE_G_NONE
-			             ? parse_number(parse, where, child, &items[i].number)
-			             : parse_constant(parse, where, child, group, &items[i].number);
+		                     ? parse_number(parse, where, child, &items[i].number)
+		                     : parse_constant(parse, where, child, group, &items[i].number);
 		if (result < 0)
 			return result;
 	}
@@ -1133,7 +1182,8 @@ static int parse_buffer(const struct tape_parse *parse, const struct where *wher
 	for (size_t i = 0; at->type == TAPE_NODE_SCALAR && i < function->count; i++)
 		if (tape_node_is(at, function->arguments[i].key.text))
 			value->count = (uint32_t)(i + 1);
-	return value->count == 0 ? refuse(parse, where, at, "'at' names an argument of the call") : 0;
+	return value->count == 0 ? refuse(parse, where, at, "'at' names an argument of the call")
+	                         : 0;
 }
 
 static int read_argument(const struct tape_parse *parse, const struct where *where,
@@ -1153,9 +1203,11 @@ static int read_argument(const struct tape_parse *parse, const struct where *whe
 	case TAPE_C_BOOLEAN:
 		return parse_boolean(parse, where, node, &value->number);
 	case TAPE_C_CONSTANT:
-		return parse_constant(parse, where, node, (enum tape_group)shape->detail, &value->number);
+		return parse_constant(parse, where, node, (enum tape_group)shape->detail,
+		                      &value->number);
 	case TAPE_C_FLAGS:
-		return parse_flags(parse, where, node, (enum tape_group)shape->detail, &value->number);
+		return parse_flags(parse, where, node, (enum tape_group)shape->detail,
+		                   &value->number);
 	case TAPE_C_PRESENCE:
 	case TAPE_C_CALLBACK:
 		if (node->type != TAPE_NODE_SCALAR || parse_common(parse, where, node, value) < 0)
@@ -1173,7 +1225,8 @@ static int read_argument(const struct tape_parse *parse, const struct where *whe
 			set(value, TAPE_V_MECHANISM);
 			value->tag = in->tag;
 			struct tape_value *child = children(parse, value, 1);
-			return child == NULL ? no_memory(parse) : parse_parameter(parse, where, node, 1, child);
+			return child == NULL ? no_memory(parse)
+			                     : parse_parameter(parse, where, node, 1, child);
 		}
 		return parse_mechanism(parse, where, node, 1, value);
 	case TAPE_C_PARAMETER:
@@ -1183,7 +1236,8 @@ static int read_argument(const struct tape_parse *parse, const struct where *whe
 			return parse_version_struct(parse, where, node, value);
 		if (tape_node_is_null(node) || tape_node_get(node, "partial") != NULL)
 			return parse_common(parse, where, node, value);
-		return parse_record(parse, where, node, (enum tape_record_id)shape->detail, false, 1, value);
+		return parse_record(parse, where, node, (enum tape_record_id)shape->detail, false,
+		                    1, value);
 	case TAPE_C_LIST_AT:
 	case TAPE_C_FOUND:
 		return parse_numbers(parse, where, node, (enum tape_group)shape->detail, value);
@@ -1275,8 +1329,10 @@ static unsigned int output_forms(const struct tape_shape *shape)
 /* A parameter is written as what it was read: a structure keeps its size. */
 static bool parameters_fit(const struct tape_value *in, const struct tape_value *out)
 {
-	bool in_bytes = in->form == TAPE_V_BYTES || in->form == TAPE_V_RAW || in->form == TAPE_V_SECRET;
-	bool out_bytes = out->form == TAPE_V_BYTES || out->form == TAPE_V_RAW || out->form == TAPE_V_SECRET;
+	bool in_bytes =
+		in->form == TAPE_V_BYTES || in->form == TAPE_V_RAW || in->form == TAPE_V_SECRET;
+	bool out_bytes =
+		out->form == TAPE_V_BYTES || out->form == TAPE_V_RAW || out->form == TAPE_V_SECRET;
 	if (out->form == TAPE_V_LOST)
 		return true;
 	if (out_bytes)
@@ -1289,7 +1345,8 @@ static bool parameters_fit(const struct tape_value *in, const struct tape_value 
 static bool is_offered(const struct tape_shape *shape, const struct tape_value *in,
                        const struct tape_value *out)
 {
-	bool contents = out->form == TAPE_V_BYTES || out->form == TAPE_V_SECRET || out->form == TAPE_V_LIST;
+	bool contents =
+		out->form == TAPE_V_BYTES || out->form == TAPE_V_SECRET || out->form == TAPE_V_LIST;
 	if (in->form == TAPE_V_NULL)
 		return false;
 	if (in->form == TAPE_V_LOST)
@@ -1318,9 +1375,9 @@ static bool is_offered(const struct tape_shape *shape, const struct tape_value *
 }
 
 static int parse_argument(const struct tape_parse *parse, const struct where *where,
-                          const struct tape_function *function, const struct tape_argument *argument,
-                          const struct tape_node *node, const struct tape_value *in,
-                          struct tape_value *value)
+                          const struct tape_function *function,
+                          const struct tape_argument *argument, const struct tape_node *node,
+                          const struct tape_value *in, struct tape_value *value)
 {
 	const struct tape_shape *shape = &tape_shapes[argument->kind];
 	/* Without its types a template cannot be read. */
@@ -1328,7 +1385,8 @@ static int parse_argument(const struct tape_parse *parse, const struct where *wh
 		*value = *in;
 		return 0;
 	}
-	int result = read_argument(parse, where, function, argument, node, where->output, in, value);
+	int result =
+		read_argument(parse, where, function, argument, node, where->output, in, value);
 	if (result == 0)
 		result = check_form(parse, where, node, value,
 		                    where->output ? output_forms(shape) : input_forms(shape),
@@ -1368,7 +1426,8 @@ static int parse_values(struct tape_parse *parse, const struct tape_function *fu
                         const struct tape_node *map, size_t line, bool output,
                         const struct tape_value *in, struct tape_value *values)
 {
-	struct where where = { function->name.text, output ? "out" : "in", output, 0, TAPE_D_INOUT };
+	struct where where = { function->name.text, output ? "out" : "in", output, 0,
+		               TAPE_D_INOUT };
 	bool seen[TAPE_MAX_ARGUMENTS] = { false };
 	if (map != NULL && map->type == TAPE_NODE_SCALAR) {
 		set_lost(function, map, output, values);
@@ -1379,16 +1438,18 @@ static int parse_values(struct tape_parse *parse, const struct tape_function *fu
 	for (const struct tape_node *child = map == NULL ? NULL : map->first; child != NULL;
 	     child = child->next) {
 		size_t i = 0;
-		while (i < function->count && (function->arguments[i].key.length != child->key_length ||
-		                               memcmp(function->arguments[i].key.text, child->key,
-		                                      child->key_length) != 0))
+		while (i < function->count &&
+		       (function->arguments[i].key.length != child->key_length ||
+		        memcmp(function->arguments[i].key.text, child->key, child->key_length) !=
+		                0))
 			i++;
 		where.argument = child->key;
 		if (i == function->count)
 			return refuse(parse, &where, child, "the function has no such argument");
 		const struct tape_argument *argument = &function->arguments[i];
 		if (output && (tape_shapes[argument->kind].traits & TAPE_T_OUT) == 0)
-			return refuse(parse, &where, child, "the module cannot write to this argument");
+			return refuse(parse, &where, child,
+			              "the module cannot write to this argument");
 		seen[i] = true;
 		where.traits = tape_shapes[argument->kind].traits;
 		int result = parse_argument(parse, &where, function, argument, child,
@@ -1402,7 +1463,8 @@ static int parse_values(struct tape_parse *parse, const struct tape_function *fu
 		const struct tape_argument *argument = &function->arguments[i];
 		set(&values[i], TAPE_V_ABSENT);
 		if (!output && !may_be_absent(&tape_shapes[argument->kind]))
-			return tape_error_set(parse->error, TAPE_E_INVALID, map == NULL ? line : map->line,
+			return tape_error_set(parse->error, TAPE_E_INVALID,
+			                      map == NULL ? line : map->line,
 			                      "%s: the argument %s is missing", function->name.text,
 			                      argument->key.text);
 	}

@@ -23,7 +23,8 @@ struct tape_parse {
  * Returns 0 or a negative error code.
  */
 TAPE_MUST_CHECK int tape_parse_in(struct tape_parse *parse, const struct tape_function *function,
-                                  const struct tape_node *map, size_t line, struct tape_value *ret_in);
+                                  const struct tape_node *map, size_t line,
+                                  struct tape_value *ret_in);
 
 /* Read the outputs of a call whose inputs are `in` (they say the types of a template's entries). */
 TAPE_MUST_CHECK int tape_parse_out(struct tape_parse *parse, const struct tape_function *function,
@@ -31,6 +32,7 @@ TAPE_MUST_CHECK int tape_parse_out(struct tape_parse *parse, const struct tape_f
                                    const struct tape_value *in, struct tape_value *ret_out);
 
 /* Read a return value: a CKR_ name or a number. */
-TAPE_MUST_CHECK int tape_parse_rv(struct tape_parse *parse, const struct tape_node *node, CK_RV *ret_rv);
+TAPE_MUST_CHECK int tape_parse_rv(struct tape_parse *parse, const struct tape_node *node,
+                                  CK_RV *ret_rv);
 
 #endif

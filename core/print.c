@@ -349,9 +349,11 @@ static void print_attribute_bytes(struct tape_buf *buf, const struct tape_attrib
 	print_text_or_hex(buf, value, false);
 }
 
-static void print_template(struct tape_buf *buf, const struct tape_value *value, bool typed, bool rooms);
+static void print_template(struct tape_buf *buf, const struct tape_value *value, bool typed,
+                           bool rooms);
 
-static void print_entry(struct tape_buf *buf, const struct tape_value *value, bool typed, bool rooms)
+static void print_entry(struct tape_buf *buf, const struct tape_value *value, bool typed,
+                        bool rooms)
 {
 	const struct tape_attribute *row = NULL;
 	tape_put_char(buf, '{');
@@ -397,7 +399,8 @@ static void print_entry(struct tape_buf *buf, const struct tape_value *value, bo
 	tape_put_char(buf, '}');
 }
 
-static void print_template(struct tape_buf *buf, const struct tape_value *value, bool typed, bool rooms)
+static void print_template(struct tape_buf *buf, const struct tape_value *value, bool typed,
+                           bool rooms)
 {
 	if (value->form != TAPE_V_LIST) {
 		print_common(buf, value, false);
@@ -431,7 +434,8 @@ static void print_chars(struct tape_buf *buf, const struct tape_value *value)
 	tape_put_quoted(buf, text, length);
 }
 
-static void print_numbers(struct tape_buf *buf, const struct tape_value *value, enum tape_group group)
+static void print_numbers(struct tape_buf *buf, const struct tape_value *value,
+                          enum tape_group group)
 {
 	if (value->form != TAPE_V_LIST) {
 		print_common(buf, value, false);
@@ -457,7 +461,8 @@ static void print_numbers(struct tape_buf *buf, const struct tape_value *value, 
 		tape_put_char(buf, '}');
 }
 
-static void print_field_number(struct tape_buf *buf, const struct tape_field *field, uint64_t number)
+static void print_field_number(struct tape_buf *buf, const struct tape_field *field,
+                               uint64_t number)
 {
 	switch (field->kind) {
 	case TAPE_F_LIMIT:
@@ -554,7 +559,8 @@ static void print_record(struct tape_buf *buf, const struct tape_value *value, b
 }
 
 /* What print_record() writes of the values in a structure that has no pointers, straight from memory. */
-static void print_image(struct tape_buf *buf, const struct tape_record *record, const unsigned char *image)
+static void print_image(struct tape_buf *buf, const struct tape_record *record,
+                        const unsigned char *image)
 {
 	tape_put_char(buf, '{');
 	for (size_t i = 0; i < record->count; i++) {
@@ -571,7 +577,9 @@ static void print_image(struct tape_buf *buf, const struct tape_record *record, 
 			break;
 		case TAPE_F_CHARS:
 		case TAPE_F_FIXED: {
-			const struct tape_value bytes = { .form = TAPE_V_BYTES, .length = field->size, .data = at };
+			const struct tape_value bytes = { .form = TAPE_V_BYTES,
+				                          .length = field->size,
+				                          .data = at };
 			print_field(buf, field, &bytes);
 			break;
 		}
@@ -619,7 +627,8 @@ static void print_mechanism(struct tape_buf *buf, const struct tape_value *value
 
 static void print_init_args(struct tape_buf *buf, const struct tape_value *value)
 {
-	static const char *const mutexes[] = { "CreateMutex", "DestroyMutex", "LockMutex", "UnlockMutex" };
+	static const char *const mutexes[] = { "CreateMutex", "DestroyMutex", "LockMutex",
+		                               "UnlockMutex" };
 	if (value->form != TAPE_V_RECORD) {
 		print_common(buf, value, false);
 		return;
@@ -692,7 +701,8 @@ static void print_list(struct tape_buf *buf, const struct tape_value *value)
 /* ---- arguments ------------------------------------------------------------------------------- */
 
 void tape_print_value(struct tape_buf *buf, const struct tape_function *function,
-                      const struct tape_argument *argument, const struct tape_value *value, bool output)
+                      const struct tape_argument *argument, const struct tape_value *value,
+                      bool output)
 {
 	const struct tape_shape *shape = &tape_shapes[argument->kind];
 	switch ((enum tape_codec)shape->codec) {

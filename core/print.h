@@ -25,7 +25,8 @@ bool tape_print_values(struct tape_buf *buf, const struct tape_function *functio
 
 /* Append the value of one argument. */
 void tape_print_value(struct tape_buf *buf, const struct tape_function *function,
-                      const struct tape_argument *argument, const struct tape_value *value, bool output);
+                      const struct tape_argument *argument, const struct tape_value *value,
+                      bool output);
 
 /* Append a number: decimal while that is exact everywhere, else quoted hexadecimal; ~0 as a word. */
 void tape_print_number(struct tape_buf *buf, uint64_t number);

@@ -18,7 +18,7 @@
 
 struct tape_secrets {
 	struct tape_lock *lock; /* in pages that a fork wipes */
-	const char *prefix;     /* of the names; "pin" unless set otherwise after tape_secrets_init() */
+	const char *prefix; /* of the names; "pin" unless set otherwise after tape_secrets_init() */
 	uint64_t key[2];
 	size_t count;
 	uint64_t seen[TAPE_MAX_SECRETS][2];

@@ -52,9 +52,8 @@ void tape_lock_wake(struct tape_lock *lock);
 static inline void tape_lock_take(struct tape_lock *lock)
 {
 	unsigned int free_word = 0;
-	if (TAPE_UNLIKELY(!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, 1,
-	                                                           memory_order_acquire,
-	                                                           memory_order_relaxed)))
+	if (TAPE_UNLIKELY(!atomic_compare_exchange_strong_explicit(
+		    &lock->word, &free_word, 1, memory_order_acquire, memory_order_relaxed)))
 		tape_lock_wait(lock);
 }
 

@@ -41,14 +41,15 @@ static int read_number(const struct tape_node *item, const char *key, uint64_t *
 	return tape_error_set(error, TAPE_E_INVALID, node->line, "'%s' is a whole number", key);
 }
 
-static int read_seconds(const struct tape_node *item, const char *key, uint64_t *ret_ns, bool *ret_has,
-                        struct tape_error *error)
+static int read_seconds(const struct tape_node *item, const char *key, uint64_t *ret_ns,
+                        bool *ret_has, struct tape_error *error)
 {
 	const struct tape_node *node = tape_node_get(item, key);
 	*ret_has = node != NULL;
 	if (node == NULL || tape_node_seconds(node, ret_ns))
 		return 0;
-	return tape_error_set(error, TAPE_E_INVALID, node->line, "'%s' is a number of seconds", key);
+	return tape_error_set(error, TAPE_E_INVALID, node->line, "'%s' is a number of seconds",
+	                      key);
 }
 
 static int read_mapping(const struct tape_node *item, const char *key, struct tape_node **ret_node,
@@ -61,7 +62,8 @@ static int read_mapping(const struct tape_node *item, const char *key, struct ta
 }
 
 /* A half that could not be kept says why in the place of its values. */
-static int read_partial(const struct tape_node *item, struct tape_node **values, struct tape_error *error)
+static int read_partial(const struct tape_node *item, struct tape_node **values,
+                        struct tape_error *error)
 {
 	struct tape_node *partial = tape_node_get(item, "partial");
 	if (partial == NULL)
@@ -73,7 +75,8 @@ static int read_partial(const struct tape_node *item, struct tape_node **values,
 	return 0;
 }
 
-static int read_return(struct tape_item *item, const struct tape_node *names, struct tape_error *error)
+static int read_return(struct tape_item *item, const struct tape_node *names,
+                       struct tape_error *error)
 {
 	const struct tape_node *rv = tape_node_get(item->node, "rv");
 	struct tape_parse parse = { NULL, names, error };
@@ -99,19 +102,21 @@ static int check_header(const struct tape_node *node, struct tape_error *error)
 	uint64_t number;
 	struct tape_node *map;
 	if (format == NULL)
-		return refuse(error, node, "not a p11tape trace: the first item has no key 'p11tape'");
+		return refuse(error, node,
+		              "not a p11tape trace: the first item has no key 'p11tape'");
 	if (!tape_node_number(format, &number) || number == 0)
 		return refuse(error, format, "'p11tape' is the number of a format");
 	if (number > TAPE_FORMAT_VERSION)
-		return tape_error_set(error, TAPE_E_INVALID, format->line,
-		                      "format %llu is newer than this p11tape, which reads up to %d: use a "
-		                      "newer one",
-		                      (unsigned long long)number, TAPE_FORMAT_VERSION);
+		return tape_error_set(
+			error, TAPE_E_INVALID, format->line,
+			"format %llu is newer than this p11tape, which reads up to %d: use a "
+			"newer one",
+			(unsigned long long)number, TAPE_FORMAT_VERSION);
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(texts); i++) {
 		const struct tape_node *text = tape_node_get(node, texts[i]);
 		if (text != NULL && !tape_node_is_text(text))
-			return tape_error_set(error, TAPE_E_INVALID, text->line, "'%s' is text in quotes",
-			                      texts[i]);
+			return tape_error_set(error, TAPE_E_INVALID, text->line,
+			                      "'%s' is text in quotes", texts[i]);
 	}
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(maps); i++) {
 		int result = read_mapping(node, maps[i], &map, error);
@@ -129,18 +134,19 @@ static int check_keys(const struct tape_node *node, const char *const *keys, siz
 		while (i < count && strcmp(child->key, keys[i]) != 0)
 			i++;
 		if (i == count)
-			return tape_error_set(error, TAPE_E_INVALID, child->line, "'%.60s' has no place here",
-			                      child->key);
+			return tape_error_set(error, TAPE_E_INVALID, child->line,
+			                      "'%.60s' has no place here", child->key);
 	}
 	return 0;
 }
 
-static int read_call(struct tape_item *item, const struct tape_node *name, const struct tape_node *names,
-                     struct tape_error *error)
+static int read_call(struct tape_item *item, const struct tape_node *name,
+                     const struct tape_node *names, struct tape_error *error)
 {
-	static const char *const keys[] = { "call",      "id",       "at",      "thread", "during", "interface",
-		                            "synthetic", "injected", "partial", "of",     "in",     "out",
-		                            "rv",        "took",     "until" };
+	static const char *const keys[] = { "call",    "id",        "at",        "thread",
+		                            "during",  "interface", "synthetic", "injected",
+		                            "partial", "of",        "in",        "out",
+		                            "rv",      "took",      "until" };
 	static const char *const of_return[] = { "out", "took", "until" };
 	const struct tape_node *node = item->node;
 	int result;
@@ -190,7 +196,8 @@ static bool is_event(const char *name)
 static int read_item(struct tape_item *item, struct tape_node *node, const struct tape_node *names,
                      struct tape_error *error)
 {
-	static const char *const return_keys[] = { "return", "out", "rv", "took", "partial", "injected" };
+	static const char *const return_keys[] = { "return", "out",     "rv",
+		                                   "took",   "partial", "injected" };
 	static const char *const end_keys[] = { "end", "load", "last", "open", "many", "at" };
 	const struct tape_node *key;
 	int result;
@@ -210,7 +217,8 @@ static int read_item(struct tape_item *item, struct tape_node *node, const struc
 		return read_call(item, key, names, error);
 	if ((key = tape_node_get(node, "return")) != NULL) {
 		item->kind = TAPE_ITEM_RETURN;
-		if ((result = check_keys(node, return_keys, TAPE_ARRAY_SIZE(return_keys), error)) < 0 ||
+		if ((result = check_keys(node, return_keys, TAPE_ARRAY_SIZE(return_keys), error)) <
+		            0 ||
 		    (result = read_number(node, "return", &item->id, error)) < 0)
 			return result;
 		return read_return(item, names, error);
@@ -221,8 +229,8 @@ static int read_item(struct tape_item *item, struct tape_node *node, const struc
 	    (result = check_keys(node, end_keys, TAPE_ARRAY_SIZE(end_keys), error)) < 0)
 		return result;
 	if (item->kind == TAPE_ITEM_EVENT && !is_event(item->name))
-		return tape_error_set(error, TAPE_E_INVALID, item->line, "'%.60s' is not a kind of item",
-		                      item->name);
+		return tape_error_set(error, TAPE_E_INVALID, item->line,
+		                      "'%.60s' is not a kind of item", item->name);
 	if ((result = read_number(node, "id", &item->id, error)) < 0 ||
 	    (result = read_number(node, "during", &item->during, error)) < 0 ||
 	    (result = read_seconds(node, "at", &item->at, &item->has_at, error)) < 0)
@@ -271,7 +279,8 @@ static int spool(int from, struct tape_error *error)
 	char piece[65536];
 	int to = mkostemp(path, O_CLOEXEC);
 	if (to < 0)
-		return tape_error_set(error, TAPE_E_SYSTEM, 0, "no temporary file: %s", strerror(errno));
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "no temporary file: %s",
+		                      strerror(errno));
 	unlink(path);
 	for (;;) {
 		ssize_t got = read(from, piece, sizeof(piece));
@@ -282,7 +291,8 @@ static int spool(int from, struct tape_error *error)
 		if (got < 0 && errno == EINTR)
 			continue;
 		close(to);
-		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be copied: %s", strerror(errno));
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be copied: %s",
+		                      strerror(errno));
 	}
 }
 
@@ -291,10 +301,12 @@ static int open_trace(const char *path, struct tape_error *error)
 	struct stat status;
 	int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be opened: %s", strerror(errno));
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be opened: %s",
+		                      strerror(errno));
 	if (fstat(fd, &status) < 0) {
 		close(fd);
-		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be examined: %s", strerror(errno));
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be examined: %s",
+		                      strerror(errno));
 	}
 	if (S_ISREG(status.st_mode))
 		return fd;
@@ -317,8 +329,9 @@ static int begin(struct tape_reader *reader, struct tape_arena *arena, struct ta
 		return result;
 	result = tape_yaml_next(reader->yaml, arena, ret_first, error);
 	if (result == 0)
-		return tape_error_set(error, TAPE_E_INVALID, 1, reader->torn ? "only a torn header"
-		                                                             : "empty: not a p11tape trace");
+		return tape_error_set(error, TAPE_E_INVALID, 1,
+		                      reader->torn ? "only a torn header"
+		                                   : "empty: not a p11tape trace");
 	return result < 0 ? result : 0;
 }
 
@@ -375,8 +388,8 @@ bool tape_reader_torn(const struct tape_reader *reader)
 	return reader->torn;
 }
 
-int tape_reader_next(struct tape_reader *reader, struct tape_arena *arena, struct tape_item *ret_item,
-                     struct tape_error *error)
+int tape_reader_next(struct tape_reader *reader, struct tape_arena *arena,
+                     struct tape_item *ret_item, struct tape_error *error)
 {
 	struct tape_node *node;
 	int result = tape_yaml_next(reader->yaml, arena, &node, error);
@@ -405,7 +418,8 @@ int tape_reader_refresh(struct tape_reader *reader, struct tape_error *error)
 		return result;
 	/* Record lines are complete items, so a new parser can begin where the old one ended. */
 	struct tape_yaml *yaml;
-	result = tape_yaml_open(&yaml, reader->fd, reader->end, end, tape_yaml_end_line(reader->yaml), error);
+	result = tape_yaml_open(&yaml, reader->fd, reader->end, end,
+	                        tape_yaml_end_line(reader->yaml), error);
 	if (result < 0)
 		return result;
 	tape_yaml_close(reader->yaml);

@@ -27,20 +27,20 @@ enum tape_item_kind {
 struct tape_item {
 	enum tape_item_kind kind;
 	size_t line;
-	struct tape_node *node;      /* all of it */
-	uint64_t id;                 /* CALL, RETURN: which call; EVENT: its own id, or 0 */
+	struct tape_node *node;         /* all of it */
+	uint64_t id;                    /* CALL, RETURN: which call; EVENT: its own id, or 0 */
 	enum tape_function_id function; /* CALL; TAPE_FN_COUNT for a function that we do not know */
-	const char *name;            /* CALL: the function's name; EVENT: the event's key; zero-terminated */
-	bool whole;                  /* CALL: the return is in it */
-	bool synthetic;              /* CALL: the recorder answered for a target that lacks the function */
+	const char *name; /* CALL: the function's name; EVENT: the event's key; zero-terminated */
+	bool whole;       /* CALL: the return is in it */
+	bool synthetic;   /* CALL: the recorder answered for a target that lacks the function */
 	bool has_at, has_took;
-	uint64_t at;                 /* nanoseconds since the header's start */
-	uint64_t took;               /* nanoseconds */
-	uint64_t thread;             /* 1 where it is not said */
-	uint64_t until;              /* whole CALL: its return stands behind the first half of this id; else 0 */
-	uint64_t during;             /* id of the call in whose callback this happened; else 0 */
-	struct tape_node *in, *out;  /* mappings; the reason where all of it is `partial`; or NULL */
-	CK_RV rv;                    /* RETURN, whole CALL */
+	uint64_t at;     /* nanoseconds since the header's start */
+	uint64_t took;   /* nanoseconds */
+	uint64_t thread; /* 1 where it is not said */
+	uint64_t until; /* whole CALL: its return stands behind the first half of this id; else 0 */
+	uint64_t during;            /* id of the call in whose callback this happened; else 0 */
+	struct tape_node *in, *out; /* mappings; the reason where all of it is `partial`; or NULL */
+	CK_RV rv;                   /* RETURN, whole CALL */
 };
 
 /* What the first item says. Text is zero-terminated, "" where it is not said; owned by the reader. */
@@ -48,7 +48,7 @@ struct tape_header {
 	uint64_t format;
 	const char *version, *started, *program, *module, *redact;
 	uint64_t pid, parent;
-	uint64_t load;   /* 1 for the first time the module was loaded in its process */
+	uint64_t load; /* 1 for the first time the module was loaded in its process */
 	unsigned int ulong_size;
 	const struct tape_node *node;
 	const struct tape_node *names; /* {"CKM_X": "0x…"}: names that the tables lack; or NULL */

@@ -153,11 +153,13 @@ static void put_string(struct tape_buf *buf, const char *text, size_t length)
 			/* JSON escapes the other planes in pairs, which YAML does not take: they stay raw. */
 			tape_put(buf, text + i, size);
 		} else {
-			unsigned int code = size == 1   ? *at
-			                    : size == 2 ? (at[0] & 0x1fu) << 6 | (at[1] & 0x3fu)
-			                                : (at[0] & 0xfu) << 12 | (at[1] & 0x3fu) << 6 |
-			                                          (at[2] & 0x3fu);
-			const unsigned char bytes[] = { (unsigned char)(code >> 8), (unsigned char)code };
+			unsigned int code = size == 1 ? *at
+			                    : size == 2
+			                            ? (at[0] & 0x1fu) << 6 | (at[1] & 0x3fu)
+			                            : (at[0] & 0xfu) << 12 | (at[1] & 0x3fu) << 6 |
+			                                      (at[2] & 0x3fu);
+			const unsigned char bytes[] = { (unsigned char)(code >> 8),
+				                        (unsigned char)code };
 			TAPE_PUT(buf, "\\u");
 			tape_put_hex(buf, bytes, sizeof(bytes));
 		}
@@ -219,8 +221,10 @@ void tape_node_put_line(struct tape_buf *buf, const struct tape_node *item)
 /* A name that every YAML loader takes for a string without quotes: CKM_AES_GCM, C_Sign, pTemplate. */
 static bool is_plain_name(const char *text, size_t length)
 {
-	static const char *const reserved[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n" };
-	if (length < 2 || !((text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z')))
+	static const char *const reserved[] = { "null", "true", "false", "yes", "no",
+		                                "on",   "off",  "y",     "n" };
+	if (length < 2 ||
+	    !((text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z')))
 		return false;
 	for (size_t i = 0; i < length; i++) {
 		char c = text[i];
@@ -241,15 +245,18 @@ static bool is_plain_name(const char *text, size_t length)
 
 bool tape_node_is_text(const struct tape_node *node)
 {
-	return node->type == TAPE_NODE_SCALAR && (node->quoted || is_plain_name(node->text, node->length));
+	return node->type == TAPE_NODE_SCALAR &&
+	       (node->quoted || is_plain_name(node->text, node->length));
 }
 
 /* Values of these keys are contents, not names: they keep their quotes whatever they look like. */
 static bool is_content_key(const struct tape_node *node)
 {
-	static const char *const keys[] = { "hex", "text", "raw", "date", "version", "partial", "secret" };
+	static const char *const keys[] = { "hex",     "text",    "raw",   "date",
+		                            "version", "partial", "secret" };
 	for (size_t i = 0; node->key != NULL && i < TAPE_ARRAY_SIZE(keys); i++)
-		if (strlen(keys[i]) == node->key_length && memcmp(keys[i], node->key, node->key_length) == 0)
+		if (strlen(keys[i]) == node->key_length &&
+		    memcmp(keys[i], node->key, node->key_length) == 0)
 			return true;
 	return false;
 }
@@ -296,8 +303,8 @@ static bool holds_collections(const struct tape_node *node)
 }
 
 /* One fact a line: a collection opens up as long as it holds collections; what holds scalars stays flow. */
-static void put_block_mapping(struct tape_buf *buf, const struct tape_node *node, unsigned int depth,
-                              bool first_is_indented)
+static void put_block_mapping(struct tape_buf *buf, const struct tape_node *node,
+                              unsigned int depth, bool first_is_indented)
 {
 	for (const struct tape_node *child = node->first; child != NULL; child = child->next) {
 		if (child != node->first || !first_is_indented)
@@ -318,7 +325,8 @@ static void put_block_mapping(struct tape_buf *buf, const struct tape_node *node
 			put_block_mapping(buf, child, depth + 1, false);
 		} else {
 			tape_put_char(buf, '\n');
-			for (const struct tape_node *entry = child->first; entry != NULL; entry = entry->next) {
+			for (const struct tape_node *entry = child->first; entry != NULL;
+			     entry = entry->next) {
 				indent(buf, depth);
 				TAPE_PUT(buf, "- ");
 				put_block_flow(buf, entry, is_content_key(child));

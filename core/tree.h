@@ -16,13 +16,13 @@
 enum tape_node_type { TAPE_NODE_SCALAR, TAPE_NODE_SEQUENCE, TAPE_NODE_MAPPING };
 
 struct tape_node {
-	uint8_t type;     /* enum tape_node_type */
-	bool quoted;      /* a scalar in quotes (or a block scalar): never null, a number or a boolean */
+	uint8_t type; /* enum tape_node_type */
+	bool quoted; /* a scalar in quotes (or a block scalar): never null, a number or a boolean */
 	uint32_t count;   /* children */
 	size_t line;      /* 1-based */
 	const char *text; /* of a scalar, zero-terminated */
 	size_t length;
-	const char *key;  /* in a mapping: what this node is called, zero-terminated */
+	const char *key; /* in a mapping: what this node is called, zero-terminated */
 	size_t key_length;
 	struct tape_node *first, *last, *next;
 };

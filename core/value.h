@@ -16,31 +16,31 @@
 #include "core/api/api.h"
 
 enum tape_form {
-	TAPE_V_ABSENT,   /* nothing to say; as an output: not written */
-	TAPE_V_NULL,     /* a NULL pointer (with length 0, where there is a length) */
-	TAPE_V_PRESENT,  /* some pointer, opaque */
-	TAPE_V_NUMBER,   /* `number` */
-	TAPE_V_BYTES,    /* `length` bytes at `data`; `stated` says that `number` is a length that lies */
-	TAPE_V_LENGTH,   /* only a length, `number`: of a NULL input, or written without contents */
-	TAPE_V_SECRET,   /* redacted: name of `length` characters at `data`; `stated`: its length is `number` */
-	TAPE_V_ROOM,     /* an output buffer with room for `number` bytes (elements, in lists) */
-	TAPE_V_QUERY,    /* a NULL output buffer: the length is asked for; `stated`: with `number` as length */
+	TAPE_V_ABSENT,  /* nothing to say; as an output: not written */
+	TAPE_V_NULL,    /* a NULL pointer (with length 0, where there is a length) */
+	TAPE_V_PRESENT, /* some pointer, opaque */
+	TAPE_V_NUMBER,  /* `number` */
+	TAPE_V_BYTES, /* `length` bytes at `data`; `stated` says that `number` is a length that lies */
+	TAPE_V_LENGTH, /* only a length, `number`: of a NULL input, or written without contents */
+	TAPE_V_SECRET, /* redacted: name of `length` characters at `data`; `stated`: its length is `number` */
+	TAPE_V_ROOM, /* an output buffer with room for `number` bytes (elements, in lists) */
+	TAPE_V_QUERY, /* a NULL output buffer: the length is asked for; `stated`: with `number` as length */
 	TAPE_V_UNSTATED, /* an output buffer whose length pointer is NULL */
-	TAPE_V_LIST,     /* `count` values at `data`; `stated` says that `number` is a count that lies */
-	TAPE_V_RECORD,   /* one value per field of `record`, at `data` */
-	TAPE_V_IMAGE,    /* a structure `record` as it lies in the caller's memory, at `data`: to be printed at once */
+	TAPE_V_LIST, /* `count` values at `data`; `stated` says that `number` is a count that lies */
+	TAPE_V_RECORD, /* one value per field of `record`, at `data` */
+	TAPE_V_IMAGE, /* a structure `record` as it lies in the caller's memory, at `data`: to be printed at once */
 	TAPE_V_MECHANISM, /* mechanism type `tag`; one value, its parameter, at `data` */
-	TAPE_V_RAW,      /* bytes whose meaning is not known; pointers in them mean nothing */
-	TAPE_V_SAME,     /* an entry of a template that the module left as it was */
-	TAPE_V_LOST,     /* it could not be kept; zero-terminated reason at `data` */
+	TAPE_V_RAW,       /* bytes whose meaning is not known; pointers in them mean nothing */
+	TAPE_V_SAME,      /* an entry of a template that the module left as it was */
+	TAPE_V_LOST,      /* it could not be kept; zero-terminated reason at `data` */
 };
 
 struct tape_value {
-	uint8_t form;    /* enum tape_form */
+	uint8_t form; /* enum tape_form */
 	uint8_t stated;
 	uint16_t record; /* enum tape_record_id */
 	uint32_t count;
-	uint64_t tag;    /* of a template's entry: the attribute type; of a mechanism: its type */
+	uint64_t tag; /* of a template's entry: the attribute type; of a mechanism: its type */
 	uint64_t number;
 	size_t length;
 	const void *data;
@@ -75,7 +75,8 @@ enum tape_list_field {
 	TAPE_LIST_COUNT
 };
 
-static inline const struct tape_value *tape_value_child(const struct tape_value *value, size_t index)
+static inline const struct tape_value *tape_value_child(const struct tape_value *value,
+                                                        size_t index)
 {
 	return (const struct tape_value *)value->data + index;
 }

@@ -99,13 +99,14 @@ static int parser_failed(const struct tape_yaml *yaml, struct tape_error *error)
 		                      strerror(yaml->read_errno));
 	if (parser->error == YAML_READER_ERROR)
 		return tape_error_set(error, TAPE_E_INVALID, line_at(yaml, parser->problem_offset),
-		                      parser->problem_value < 0 ? "not text that YAML allows: %s"
-		                                                : "not text that YAML allows: %s (0x%02x)",
+		                      parser->problem_value < 0
+		                              ? "not text that YAML allows: %s"
+		                              : "not text that YAML allows: %s (0x%02x)",
 		                      problem, (unsigned int)parser->problem_value);
 	size_t begin = yaml->line + parser->context_mark.line;
 	if (parser->context != NULL && begin != line)
-		return tape_error_set(error, TAPE_E_INVALID, line, "not YAML: %s, in what begins on line %zu",
-		                      problem, begin);
+		return tape_error_set(error, TAPE_E_INVALID, line,
+		                      "not YAML: %s, in what begins on line %zu", problem, begin);
 	return tape_error_set(error, TAPE_E_INVALID, line, "not YAML: %s", problem);
 }
 
@@ -138,7 +139,8 @@ static int refuse(struct tape_error *error, int code, size_t line, const char *s
 	return tape_error_set(error, code, line, "%s", sentence);
 }
 
-static int begin_key(struct builder *b, const yaml_event_t *event, size_t line, struct tape_error *error)
+static int begin_key(struct builder *b, const yaml_event_t *event, size_t line,
+                     struct tape_error *error)
 {
 	struct tape_node *map = b->stack[b->depth - 1];
 	if (event->type != YAML_SCALAR_EVENT)
@@ -151,15 +153,17 @@ static int begin_key(struct builder *b, const yaml_event_t *event, size_t line, 
 	if (strlen(text) != event->data.scalar.length)
 		return refuse(error, TAPE_E_INVALID, line, "a key holds a zero byte");
 	if (tape_node_get(map, text) != NULL)
-		return tape_error_set(error, TAPE_E_INVALID, line, "the key '%.60s' stands twice", text);
+		return tape_error_set(error, TAPE_E_INVALID, line, "the key '%.60s' stands twice",
+		                      text);
 	b->key = text;
 	b->key_length = event->data.scalar.length;
 	return 0;
 }
 
-static int add_node(struct builder *b, const yaml_event_t *event, size_t line, struct tape_error *error)
+static int add_node(struct builder *b, const yaml_event_t *event, size_t line,
+                    struct tape_error *error)
 {
-	enum tape_node_type type = event->type == YAML_SCALAR_EVENT         ? TAPE_NODE_SCALAR
+	enum tape_node_type type = event->type == YAML_SCALAR_EVENT           ? TAPE_NODE_SCALAR
 	                           : event->type == YAML_SEQUENCE_START_EVENT ? TAPE_NODE_SEQUENCE
 	                                                                      : TAPE_NODE_MAPPING;
 	if (++b->nodes > TAPE_YAML_MAX_NODES)
@@ -192,9 +196,11 @@ static bool has_anchor_or_tag(const yaml_event_t *event)
 	case YAML_SCALAR_EVENT:
 		return event->data.scalar.anchor != NULL || event->data.scalar.tag != NULL;
 	case YAML_SEQUENCE_START_EVENT:
-		return event->data.sequence_start.anchor != NULL || event->data.sequence_start.tag != NULL;
+		return event->data.sequence_start.anchor != NULL ||
+		       event->data.sequence_start.tag != NULL;
 	case YAML_MAPPING_START_EVENT:
-		return event->data.mapping_start.anchor != NULL || event->data.mapping_start.tag != NULL;
+		return event->data.mapping_start.anchor != NULL ||
+		       event->data.mapping_start.tag != NULL;
 	default:
 		return false;
 	}
@@ -217,8 +223,10 @@ static int build(struct tape_yaml *yaml, struct builder *b, const yaml_event_t *
 	case YAML_SEQUENCE_START_EVENT:
 	case YAML_MAPPING_START_EVENT:
 		if (has_anchor_or_tag(event))
-			return refuse(error, TAPE_E_INVALID, line, "a trace has no anchors and no tags");
-		if (b->depth != 0 && b->stack[b->depth - 1]->type == TAPE_NODE_MAPPING && b->key == NULL)
+			return refuse(error, TAPE_E_INVALID, line,
+			              "a trace has no anchors and no tags");
+		if (b->depth != 0 && b->stack[b->depth - 1]->type == TAPE_NODE_MAPPING &&
+		    b->key == NULL)
 			result = begin_key(b, event, line, error);
 		else
 			result = add_node(b, event, line, error);
@@ -247,7 +255,8 @@ static int enter(struct tape_yaml *yaml, yaml_event_t *event, struct tape_error 
 		case YAML_DOCUMENT_START_EVENT:
 			if (yaml->inside) {
 				yaml_event_delete(event);
-				return refuse(error, TAPE_E_INVALID, line, "a trace is one YAML document");
+				return refuse(error, TAPE_E_INVALID, line,
+				              "a trace is one YAML document");
 			}
 			break;
 		case YAML_SEQUENCE_START_EVENT:
@@ -265,7 +274,8 @@ static int enter(struct tape_yaml *yaml, yaml_event_t *event, struct tape_error 
 			if (yaml->inside)
 				return 1;
 			yaml_event_delete(event);
-			return refuse(error, TAPE_E_INVALID, line, "a trace is a sequence: '- ' is expected");
+			return refuse(error, TAPE_E_INVALID, line,
+			              "a trace is a sequence: '- ' is expected");
 		}
 		yaml_event_delete(event);
 	}
@@ -324,7 +334,8 @@ int tape_yaml_whole(int fd, uint64_t *ret_end, bool *ret_torn, struct tape_error
 	char piece[65536];
 	struct stat status;
 	if (fstat(fd, &status) < 0)
-		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be examined: %s", strerror(errno));
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be examined: %s",
+		                      strerror(errno));
 	uint64_t size = (uint64_t)status.st_size;
 	uint64_t line = size; /* where the last line begins */
 	*ret_end = size;
@@ -347,7 +358,8 @@ int tape_yaml_whole(int fd, uint64_t *ret_end, bool *ret_torn, struct tape_error
 		if (got <= 0)
 			return tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be read to its end");
 		size_t want = (size_t)got;
-		if (at == line && (want < 3 ? memcmp(piece, "- {", want) != 0 : memcmp(piece, "- {", 3) != 0))
+		if (at == line &&
+		    (want < 3 ? memcmp(piece, "- {", want) != 0 : memcmp(piece, "- {", 3) != 0))
 			return 0;
 		if (want > size - at)
 			want = (size_t)(size - at);

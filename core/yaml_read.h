@@ -25,8 +25,8 @@ struct tape_yaml;
  * the file); `line` is the number of the line there, 1 at the beginning. Reads no further than offset
  * `end` (UINT64_MAX for all). The descriptor stays the caller's and is read with pread().
  */
-TAPE_MUST_CHECK int tape_yaml_open(struct tape_yaml **ret_yaml, int fd, uint64_t begin, uint64_t end,
-                                   size_t line, struct tape_error *error);
+TAPE_MUST_CHECK int tape_yaml_open(struct tape_yaml **ret_yaml, int fd, uint64_t begin,
+                                   uint64_t end, size_t line, struct tape_error *error);
 
 /*
  * Read the next item into `arena`. Returns 1 with *ret_item, 0 at the end of the sequence, or a
@@ -44,6 +44,7 @@ void tape_yaml_close(struct tape_yaml *yaml);
  * Find where the whole lines of a file end: its size, unless the last line is a record line without
  * its newline and its closing brace, which is how a write that was cut short looks. *ret_torn says so.
  */
-TAPE_MUST_CHECK int tape_yaml_whole(int fd, uint64_t *ret_end, bool *ret_torn, struct tape_error *error);
+TAPE_MUST_CHECK int tape_yaml_whole(int fd, uint64_t *ret_end, bool *ret_torn,
+                                    struct tape_error *error);
 
 #endif

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "core/capture.h"
 #include "core/system.h"
 #include "core/value.h"
-#include "core/capture.h"
 #include "replayer/replay.h"
 #include "replayer/trampolines.h"
 
@@ -41,7 +41,8 @@ static void set_pointer(struct list *list, size_t index, replay_pointer pointer)
 
 static bool is_named(const struct list *list, const struct tape_value *name)
 {
-	return list->named && name->form == TAPE_V_BYTES && strlen((const char *)list->name) == name->length &&
+	return list->named && name->form == TAPE_V_BYTES &&
+	       strlen((const char *)list->name) == name->length &&
 	       memcmp(list->name, name->data, name->length) == 0;
 }
 
@@ -57,8 +58,10 @@ static struct list *list_of(const struct tape_value *shown)
 	if ((!known && !named) || (named && name->length >= MAX_NAME))
 		return NULL;
 	for (size_t i = 0; i < list_count; i++)
-		if (version_of(&lists[i]) == (known ? version->number : 0) && lists[i].named == named &&
-		    (!named || (is_named(&lists[i], name) && lists[i].interface.flags == flags->number)))
+		if (version_of(&lists[i]) == (known ? version->number : 0) &&
+		    lists[i].named == named &&
+		    (!named ||
+		     (is_named(&lists[i], name) && lists[i].interface.flags == flags->number)))
 			return &lists[i];
 	if (list_count == MAX_LISTS)
 		return NULL;
@@ -95,7 +98,9 @@ static struct list *main_list(void)
 			return list_of(shown);
 	plain[TAPE_LIST_VERSION].form = TAPE_V_NUMBER;
 	plain[TAPE_LIST_VERSION].number = 2 << 8 | 40;
-	struct tape_value value = { .form = TAPE_V_RECORD, .count = TAPE_LIST_COUNT, .data = plain };
+	struct tape_value value = { .form = TAPE_V_RECORD,
+		                    .count = TAPE_LIST_COUNT,
+		                    .data = plain };
 	return list_of(&value);
 }
 
@@ -134,7 +139,8 @@ static struct list *choose(const char *name, const CK_VERSION *version, CK_FLAGS
 		if (list == NULL || list->interface.pFunctionList == NULL)
 			continue;
 		if (strcmp((const char *)list->name, name == NULL ? "PKCS 11" : name) == 0 &&
-		    (version == NULL || memcmp(version, &list->functions.version, sizeof(*version)) == 0) &&
+		    (version == NULL ||
+		     memcmp(version, &list->functions.version, sizeof(*version)) == 0) &&
 		    (list->interface.flags & flags) == flags)
 			return list;
 	}
@@ -155,12 +161,15 @@ static CK_RV get_interface(const uintptr_t *words)
 	if (known && out[2].form == TAPE_V_RECORD) {
 		list = list_of(&out[2]);
 		if (list == NULL || list->interface.pFunctionList == NULL)
-			return refuse(TAPE_FN_C_GetInterface, words,
-			              "the interface was passed through and is not in the recording");
+			return refuse(
+				TAPE_FN_C_GetInterface, words,
+				"the interface was passed through and is not in the recording");
 	} else {
-		list = choose((const char *)words[0], (const CK_VERSION *)words[1], (CK_FLAGS)words[3]);
+		list = choose((const char *)words[0], (const CK_VERSION *)words[1],
+		              (CK_FLAGS)words[3]);
 		if (list == NULL)
-			return refuse(TAPE_FN_C_GetInterface, words, "no such interface was recorded");
+			return refuse(TAPE_FN_C_GetInterface, words,
+			              "no such interface was recorded");
 	}
 	*to = &list->interface;
 	return CKR_OK;
@@ -173,7 +182,8 @@ static CK_RV get_interface_list(const uintptr_t *words)
 	CK_INTERFACE *to = (CK_INTERFACE *)words[0];
 	CK_ULONG *count = (CK_ULONG *)words[1];
 	if (!replay_find(TAPE_FN_C_GetInterfaceList, words, &out, &rv))
-		return refuse(TAPE_FN_C_GetInterfaceList, words, "it was not recorded with these arguments");
+		return refuse(TAPE_FN_C_GetInterfaceList, words,
+		              "it was not recorded with these arguments");
 	if (count == NULL || out[0].form == TAPE_V_ABSENT)
 		return rv;
 	if (out[0].form == TAPE_V_LENGTH) {
@@ -185,7 +195,8 @@ static CK_RV get_interface_list(const uintptr_t *words)
 	for (size_t i = 0; i < out[0].count; i++) {
 		struct list *list = list_of(tape_value_child(&out[0], i));
 		if (list == NULL)
-			return refuse(TAPE_FN_C_GetInterfaceList, words, "too many interfaces were recorded");
+			return refuse(TAPE_FN_C_GetInterfaceList, words,
+			              "too many interfaces were recorded");
 		to[i] = list->interface;
 	}
 	*count = out[0].count;

@@ -24,9 +24,11 @@ static int bind_secrets(struct tape_bindings *bindings, const char *list, struct
 		size_t line = strcspn(list, "\n");
 		const char *equals = memchr(list, '=', line);
 		size_t name = equals == NULL ? 0 : (size_t)(equals - list);
-		if (name == 0 || tape_bindings_add(bindings, list, name, equals + 1, line - name - 1) < 0)
-			return tape_error_set(error, TAPE_E_INVALID, 0,
-			                      "P11TAPE_REPLAY_SECRET: NAME=VALUE is expected on each line");
+		if (name == 0 ||
+		    tape_bindings_add(bindings, list, name, equals + 1, line - name - 1) < 0)
+			return tape_error_set(
+				error, TAPE_E_INVALID, 0,
+				"P11TAPE_REPLAY_SECRET: NAME=VALUE is expected on each line");
 		list += line + (list[line] == '\n');
 	}
 	return 0;
@@ -45,7 +47,8 @@ static int read_rules(struct tape_rules *rules, const char *list, struct tape_er
 	return 0;
 }
 
-int options_read(struct options *ret_options, struct tape_bindings *bindings, struct tape_error *error)
+int options_read(struct options *ret_options, struct tape_bindings *bindings,
+                 struct tape_error *error)
 {
 	struct options *o = ret_options;
 	struct tape_config config;
@@ -56,8 +59,10 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings, st
 
 	memset(o, 0, sizeof(*o));
 	tape_config_open(&config, (const void *)(uintptr_t)&options_read);
-	if ((result = get(&config, "P11TAPE_REPLAY_REPORT", o->report, sizeof(o->report), error)) < 0 ||
-	    (result = get(&config, "P11TAPE_REPLAY_PROGRESS", o->progress, sizeof(o->progress), error)) < 0 ||
+	if ((result = get(&config, "P11TAPE_REPLAY_REPORT", o->report, sizeof(o->report), error)) <
+	            0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_PROGRESS", o->progress, sizeof(o->progress),
+	                  error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY", o->trace, sizeof(o->trace), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_MODE", mode, sizeof(mode), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_MATCH", match, sizeof(match), error)) < 0 ||
@@ -70,11 +75,13 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings, st
 	}
 	if (mode[0] != 0 && strcmp(mode, "strict") != 0) {
 		result = tape_error_set(error, TAPE_E_INVALID, 0,
-		                        "P11TAPE_REPLAY_MODE: '%s' is not a mode; there is: strict", mode);
+		                        "P11TAPE_REPLAY_MODE: '%s' is not a mode; there is: strict",
+		                        mode);
 		goto out;
 	}
 	if (getrandom(bindings->key, sizeof(bindings->key), 0) != (ssize_t)sizeof(bindings->key)) {
-		result = tape_error_set(error, TAPE_E_SYSTEM, 0, "the system gives no random bytes");
+		result =
+			tape_error_set(error, TAPE_E_SYSTEM, 0, "the system gives no random bytes");
 		goto out;
 	}
 	result = bind_secrets(bindings, secrets, error);

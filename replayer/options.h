@@ -14,7 +14,8 @@ struct options {
 	char trace[4096];    /* the trace to serve; "" if none was named */
 	char report[4096];   /* "" for none */
 	char progress[4096]; /* "" for none */
-	struct tape_rules rules; /* how inputs are compared; the trace's own are added by who reads it */
+	struct tape_rules
+		rules; /* how inputs are compared; the trace's own are added by who reads it */
 };
 
 /*

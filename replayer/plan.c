@@ -32,9 +32,9 @@ struct plan_check {
 };
 
 enum write_kind {
-	WRITE_BYTES,     /* to where the word points, `offset` bytes on */
-	WRITE_EIGHTS,    /* the same, a few times eight bytes: cheaper by hand than a call of memcpy() */
-	WRITE_ULONG,     /* to where the word points */
+	WRITE_BYTES, /* to where the word points, `offset` bytes on */
+	WRITE_EIGHTS, /* the same, a few times eight bytes: cheaper by hand than a call of memcpy() */
+	WRITE_ULONG, /* to where the word points */
 	WRITE_ATTRIBUTE, /* entry `offset` of the template that the word points to: its length, its value */
 };
 
@@ -90,7 +90,8 @@ static struct plan_write *write_to(struct maker *maker, enum write_kind kind, un
 	return new_write;
 }
 
-static void write_bytes(struct maker *maker, unsigned int word, size_t offset, const void *data, size_t size)
+static void write_bytes(struct maker *maker, unsigned int word, size_t offset, const void *data,
+                        size_t size)
 {
 	if (size == 0)
 		return;
@@ -108,7 +109,8 @@ static void write_ulong(struct maker *maker, unsigned int word, uint64_t number)
 
 /* ---- inputs ---------------------------------------------------------------------------------- */
 
-static void plan_bytes(struct maker *maker, const struct tape_value *in, unsigned int word, bool any)
+static void plan_bytes(struct maker *maker, const struct tape_value *in, unsigned int word,
+                       bool any)
 {
 	if (in->form == TAPE_V_LENGTH) {
 		check(maker, CHECK_NULL, word);
@@ -126,7 +128,8 @@ static void plan_bytes(struct maker *maker, const struct tape_value *in, unsigne
 	}
 }
 
-static void plan_template(struct maker *maker, const struct tape_value *in, unsigned int word, bool reading)
+static void plan_template(struct maker *maker, const struct tape_value *in, unsigned int word,
+                          bool reading)
 {
 	if (in->form != TAPE_V_LIST || in->count == 0) {
 		maker->general = true;
@@ -155,8 +158,8 @@ static void plan_template(struct maker *maker, const struct tape_value *in, unsi
 	c->count = in->count;
 }
 
-static void plan_mechanism(struct maker *maker, const struct tape_value *in, const struct tape_value *out,
-                           unsigned int word)
+static void plan_mechanism(struct maker *maker, const struct tape_value *in,
+                           const struct tape_value *out, unsigned int word)
 {
 	if (in->form == TAPE_V_NULL) {
 		check(maker, CHECK_NULL, word);
@@ -194,8 +197,8 @@ static void plan_buffer(struct maker *maker, const struct tape_value *in, unsign
 
 /* ---- outputs --------------------------------------------------------------------------------- */
 
-static void plan_template_out(struct maker *maker, const struct tape_value *in, const struct tape_value *out,
-                              unsigned int word)
+static void plan_template_out(struct maker *maker, const struct tape_value *in,
+                              const struct tape_value *out, unsigned int word)
 {
 	if (out->form == TAPE_V_ABSENT)
 		return;
@@ -212,8 +215,8 @@ static void plan_template_out(struct maker *maker, const struct tape_value *in, 
 		w->offset = (uint32_t)i;
 		if (value->form == TAPE_V_LENGTH) {
 			w->number = (CK_ULONG)value->number;
-		} else if (value->form == TAPE_V_BYTES && !value->stated && room->form == TAPE_V_ROOM &&
-		           value->length <= room->number) {
+		} else if (value->form == TAPE_V_BYTES && !value->stated &&
+		           room->form == TAPE_V_ROOM && value->length <= room->number) {
 			w->number = (CK_ULONG)value->length;
 			w->data = value->data;
 			w->size = value->length;
@@ -254,12 +257,13 @@ static void plan_struct_out(struct maker *maker, const struct tape_value *out, u
 	write_bytes(maker, word, begin, image + begin, end - begin);
 }
 
-static void plan_bytes_out(struct maker *maker, const struct tape_value *in, const struct tape_value *out,
-                           unsigned int word)
+static void plan_bytes_out(struct maker *maker, const struct tape_value *in,
+                           const struct tape_value *out, unsigned int word)
 {
 	if (out->form == TAPE_V_LENGTH) {
 		write_ulong(maker, word + 1, out->number);
-	} else if (out->form == TAPE_V_BYTES && in->form == TAPE_V_ROOM && out->length <= in->number) {
+	} else if (out->form == TAPE_V_BYTES && in->form == TAPE_V_ROOM &&
+	           out->length <= in->number) {
 		write_bytes(maker, word, 0, out->data, out->length);
 		write_ulong(maker, word + 1, out->stated ? out->number : out->length);
 	} else if (out->form != TAPE_V_ABSENT) {
@@ -267,8 +271,8 @@ static void plan_bytes_out(struct maker *maker, const struct tape_value *in, con
 	}
 }
 
-static void plan_list_out(struct maker *maker, const struct tape_value *in, const struct tape_value *out,
-                          unsigned int word, unsigned int count_word)
+static void plan_list_out(struct maker *maker, const struct tape_value *in,
+                          const struct tape_value *out, unsigned int word, unsigned int count_word)
 {
 	if (out->form == TAPE_V_ABSENT)
 		return;
@@ -357,7 +361,8 @@ static void plan_argument(struct maker *maker, const struct tape_argument *argum
 		plan_list_out(maker, in, out, word, word + 2);
 		break;
 	case TAPE_C_FILL:
-		if (in->form != TAPE_V_ROOM || (out->form != TAPE_V_BYTES && out->form != TAPE_V_ABSENT) ||
+		if (in->form != TAPE_V_ROOM ||
+		    (out->form != TAPE_V_BYTES && out->form != TAPE_V_ABSENT) ||
 		    (out->form == TAPE_V_BYTES && out->length > in->number)) {
 			maker->general = true;
 			break;
@@ -418,7 +423,8 @@ static bool same_reads(const struct plan_check *c, const CK_ATTRIBUTE *attribute
 	const struct entry *entries = c->data;
 	for (size_t i = 0; i < c->count; i++) {
 		const CK_ATTRIBUTE *a = &attributes[i];
-		if (a->type != entries[i].type || (a->pValue == NULL) != (entries[i].data == NULL) ||
+		if (a->type != entries[i].type ||
+		    (a->pValue == NULL) != (entries[i].data == NULL) ||
 		    (a->pValue != NULL && a->ulValueLen != entries[i].length))
 			return false;
 	}
@@ -441,7 +447,8 @@ bool plan_equals(const struct plan *plan, const uintptr_t *words)
 {
 	if (plan->checks == NULL)
 		return false;
-	for (const struct plan_check *c = plan->checks, *end = c + plan->check_count; c < end; c++) {
+	for (const struct plan_check *c = plan->checks, *end = c + plan->check_count; c < end;
+	     c++) {
 		uintptr_t word = words[c->word];
 		bool same = false;
 		switch ((enum check_kind)c->kind) {
@@ -478,7 +485,8 @@ bool plan_equals(const struct plan *plan, const uintptr_t *words)
 
 void plan_answer(const struct plan *plan, const uintptr_t *words)
 {
-	for (const struct plan_write *w = plan->writes, *end = w + plan->write_count; w < end; w++) {
+	for (const struct plan_write *w = plan->writes, *end = w + plan->write_count; w < end;
+	     w++) {
 		uintptr_t word = words[w->word];
 		switch ((enum write_kind)w->kind) {
 		case WRITE_BYTES:

@@ -7,11 +7,6 @@
  */
 #include "replayer/replay.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include "core/answer.h"
 #include "core/capture.h"
 #include "core/compare.h"
@@ -23,6 +18,11 @@
 #include "replayer/options.h"
 #include "replayer/plan.h"
 #include "replayer/report.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
@@ -41,15 +41,17 @@
 #define MAX_HISTORY 4096
 
 #define NOT_YET UINT64_MAX
-#define LATER (UINT64_MAX - 1) /* of a whole call: known to have returned, but not yet behind what */
+#define LATER \
+	(UINT64_MAX - 1) /* of a whole call: known to have returned, but not yet behind what */
 
 struct lane;
 
 struct record {
-	struct record *next;      /* in its lane */
+	struct record *next; /* in its lane */
 	const struct tape_function *function;
 	struct plan plan;
-	uint64_t call_at, return_at; /* positions in the trace; return_at is NOT_YET or LATER while it is open */
+	uint64_t call_at,
+		return_at; /* positions in the trace; return_at is NOT_YET or LATER while it is open */
 	uint64_t id, line, until;
 	CK_RV rv;
 	unsigned int part;        /* of the trace */
@@ -65,11 +67,11 @@ struct record {
 
 struct lane {
 	struct lane *next;
-	uint64_t recorded, live;  /* session handles; 0 where there is none yet */
-	uint64_t opener;          /* digest of the call that opened the session; 0 for none */
+	uint64_t recorded, live; /* session handles; 0 where there is none yet */
+	uint64_t opener;         /* digest of the call that opened the session; 0 for none */
 	struct record *first, *last;
 	size_t served;
-	uint64_t *history;        /* digests of the first MAX_HISTORY calls served */
+	uint64_t *history; /* digests of the first MAX_HISTORY calls served */
 };
 
 struct found {
@@ -88,22 +90,22 @@ static struct engine {
 	enum { UNOPENED, OPEN, FAILED } state;
 	struct options options;
 	struct tape_reader *reader;
-	bool lanes;  /* calls overlap: keep the order per lane */
-	bool ended;  /* all of the trace is read */
+	bool lanes;        /* calls overlap: keep the order per lane */
+	bool ended;        /* all of the trace is read */
 	unsigned int part; /* that is being read */
-	bool gaps;   /* lines are missing: a return may lack its call */
-	bool all_found; /* the whole trace was searched for discovery */
+	bool gaps;         /* lines are missing: a return may lack its call */
+	bool all_found;    /* the whole trace was searched for discovery */
 	uint64_t position;
 	size_t pending;
-	struct lane main;    /* calls without a session; all calls where nothing overlaps */
+	struct lane main; /* calls without a session; all calls where nothing overlaps */
 	struct lane *sessions;
-	struct record *open; /* calls whose return has not been read */
-	struct record *retired; /* served; their memory is still to be given back */
-	struct record *unused; /* free records with warm arenas */
-	size_t ahead; /* bytes read since reading began */
-	struct tape_arena item;  /* the one that is being read */
+	struct record *open;       /* calls whose return has not been read */
+	struct record *retired;    /* served; their memory is still to be given back */
+	struct record *unused;     /* free records with warm arenas */
+	size_t ahead;              /* bytes read since reading began */
+	struct tape_arena item;    /* the one that is being read */
 	struct tape_arena scratch; /* of the live call */
-	struct tape_arena keep;  /* lives as long as the process: discovery */
+	struct tape_arena keep;    /* lives as long as the process: discovery */
 	struct found *found, *found_last;
 	struct record *kept; /* that hold what was found */
 	struct tape_bindings bindings;
@@ -227,7 +229,8 @@ static bool is_partial(const struct tape_value *value)
 {
 	if (value->form == TAPE_V_LOST)
 		return true;
-	if (value->form != TAPE_V_LIST && value->form != TAPE_V_RECORD && value->form != TAPE_V_MECHANISM)
+	if (value->form != TAPE_V_LIST && value->form != TAPE_V_RECORD &&
+	    value->form != TAPE_V_MECHANISM)
 		return false;
 	for (size_t i = 0; i < value->count; i++)
 		if (is_partial(tape_value_child(value, i)))
@@ -322,8 +325,10 @@ static void settle_discovery(struct record *record);
 /* The call's return has been read: make its outputs ready. */
 static int settle(struct record *record, const struct tape_item *item, struct tape_error *error)
 {
-	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names, error };
-	int result = tape_parse_out(&parse, record->function, item->out, item->line, record->in, record->out);
+	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names,
+		                    error };
+	int result = tape_parse_out(&parse, record->function, item->out, item->line, record->in,
+	                            record->out);
 	if (result < 0)
 		return result;
 	record->rv = item->rv;
@@ -333,11 +338,14 @@ static int settle(struct record *record, const struct tape_item *item, struct ta
 		record->partial |= is_partial(&record->out[i]);
 	if (engine.lanes) {
 		uint64_t session = opened_session(record);
-		record->digest = digest_values(record->function, record->in, record->out, record->rv);
+		record->digest =
+			digest_values(record->function, record->in, record->out, record->rv);
 		if (session != 0 && (record->opens = new_lane(session)) != NULL)
-			record->opens->opener = digest_values(record->function, record->in, NULL, CKR_OK);
+			record->opens->opener =
+				digest_values(record->function, record->in, NULL, CKR_OK);
 	}
-	if (!record->function->finds && !record->partial && !engine.options.rules.any[record->function - tape_functions])
+	if (!record->function->finds && !record->partial &&
+	    !engine.options.rules.any[record->function - tape_functions])
 		plan_make(&record->plan, &record->arena, record->function, record->in, record->out);
 	return 0;
 }
@@ -360,8 +368,8 @@ static void close_until(uint64_t id)
 static int take_call(const struct tape_item *item, struct tape_error *error)
 {
 	if (item->function == TAPE_FN_COUNT)
-		return tape_error_set(error, TAPE_E_INVALID, item->line, "'%.60s' is not a function of PKCS#11 3.2",
-		                      item->name);
+		return tape_error_set(error, TAPE_E_INVALID, item->line,
+		                      "'%.60s' is not a function of PKCS#11 3.2", item->name);
 	struct record *record = new_record();
 	if (record == NULL)
 		return tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
@@ -370,7 +378,8 @@ static int take_call(const struct tape_item *item, struct tape_error *error)
 	record->line = item->line;
 	record->part = engine.part + 1;
 	record->call_at = engine.position++;
-	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names, error };
+	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names,
+		                    error };
 	int result = tape_parse_in(&parse, record->function, item->in, item->line, record->in);
 	if (result < 0)
 		goto refuse;
@@ -417,7 +426,8 @@ static int take_return(const struct tape_item *item, struct tape_error *error)
 	if (record == NULL && engine.gaps)
 		return 0;
 	if (record == NULL)
-		return tape_error_set(error, TAPE_E_INVALID, item->line, "the return of a call that is not open");
+		return tape_error_set(error, TAPE_E_INVALID, item->line,
+		                      "the return of a call that is not open");
 	*link = record->next_open;
 	int result = settle(record, item, error);
 	engine.position++;
@@ -467,7 +477,8 @@ static bool read_ahead(const struct lane *lane, const struct record *wanted)
 	int result = 1;
 	engine.ahead = 0;
 	while (result > 0 && engine.pending < MAX_PENDING &&
-	       ((engine.pending < target && engine.ahead < AHEAD_BYTES) || (lane != NULL && lane->first == NULL) ||
+	       ((engine.pending < target && engine.ahead < AHEAD_BYTES) ||
+	        (lane != NULL && lane->first == NULL) ||
 	        (wanted != NULL && wanted->return_at == NOT_YET)))
 		result = read_one(&error);
 	atomic_fetch_add(&report_counters->reading, tape_clock_monotonic() - begin);
@@ -536,7 +547,8 @@ static void find_all(void)
 		if (item.kind == TAPE_ITEM_CALL && item.function != TAPE_FN_COUNT &&
 		    tape_functions[item.function].finds)
 			result = take_call(&item, &error) < 0 ? -1 : 1;
-		else if (item.kind == TAPE_ITEM_RETURN && engine.open != NULL && engine.open->id == item.id)
+		else if (item.kind == TAPE_ITEM_RETURN && engine.open != NULL &&
+		         engine.open->id == item.id)
 			result = take_return(&item, &error) < 0 ? -1 : 1;
 	}
 	engine.reader = reading;
@@ -545,8 +557,8 @@ static void find_all(void)
 	tape_reader_close(reader);
 }
 
-static bool find(enum tape_function_id id, const uintptr_t *words, const struct tape_value **ret_out,
-                 CK_RV *ret_rv)
+static bool find(enum tape_function_id id, const uintptr_t *words,
+                 const struct tape_value **ret_out, CK_RV *ret_rv)
 {
 	const struct tape_function *function = &tape_functions[id];
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
@@ -555,7 +567,8 @@ static bool find(enum tape_function_id id, const uintptr_t *words, const struct 
 	tape_arena_reset(&engine.scratch);
 	tape_capture_in(&capture, function, words, live);
 	for (const struct found *f = engine.found; f != NULL; f = f->next)
-		if (f->function == function && tape_compare_in(&compare, function, f->in, live) < 0) {
+		if (f->function == function &&
+		    tape_compare_in(&compare, function, f->in, live) < 0) {
 			*ret_out = f->out;
 			*ret_rv = f->rv;
 			return true;
@@ -563,8 +576,8 @@ static bool find(enum tape_function_id id, const uintptr_t *words, const struct 
 	return false;
 }
 
-bool replay_find(enum tape_function_id id, const uintptr_t *words, const struct tape_value **ret_out,
-                 CK_RV *ret_rv)
+bool replay_find(enum tape_function_id id, const uintptr_t *words,
+                 const struct tape_value **ret_out, CK_RV *ret_rv)
 {
 	struct shared *pages = get_shared();
 	enter(pages);
@@ -601,7 +614,8 @@ void replay_count_found(void)
 
 /* ---- divergences ----------------------------------------------------------------------------- */
 
-static enum tape_record_id parameter_of_candidate(void *context, CK_SESSION_HANDLE session, bool seal)
+static enum tape_record_id parameter_of_candidate(void *context, CK_SESSION_HANDLE session,
+                                                  bool seal)
 {
 	(void)context;
 	(void)session;
@@ -624,8 +638,9 @@ static void capture_live(const struct tape_function *function, const uintptr_t *
 	tape_capture_in(&capture, function, words, live);
 }
 
-static CK_RV diverge(const struct tape_function *function, const uintptr_t *words, enum report_kind kind,
-                     const struct record *expected, int argument, const char *why)
+static CK_RV diverge(const struct tape_function *function, const uintptr_t *words,
+                     enum report_kind kind, const struct record *expected, int argument,
+                     const char *why)
 {
 	static struct tape_secrets secrets; /* large; used under the lock */
 	static struct tape_lock lock;
@@ -645,7 +660,8 @@ static CK_RV diverge(const struct tape_function *function, const uintptr_t *word
 		.why = why,
 	};
 	if (expected != NULL) {
-		report.expected.function = (enum tape_function_id)(expected->function - tape_functions);
+		report.expected.function =
+			(enum tape_function_id)(expected->function - tape_functions);
 		report.expected.in = expected->in;
 	}
 	report_divergence(&report);
@@ -667,11 +683,12 @@ void replay_refuse(enum tape_function_id id, const uintptr_t *words, const char 
  * Compare a call with a recorded one. Returns -1 for equal, else the first argument that differs. The
  * live inputs are left in `live` for the answer unless the plan decided alone.
  */
-static int compare_with(const struct record *record, const uintptr_t *words, struct tape_value *live,
-                        bool bind)
+static int compare_with(const struct record *record, const uintptr_t *words,
+                        struct tape_value *live, bool bind)
 {
 	const struct tape_function *function = record->function;
-	struct tape_compare compare = { &engine.bindings, &engine.options.rules, record->part, bind };
+	struct tape_compare compare = { &engine.bindings, &engine.options.rules, record->part,
+		                        bind };
 	engine.candidate = record;
 	capture_live(function, words, live, NULL);
 	/* Lanes are bound by content: the number of the session is not part of it. */
@@ -682,13 +699,14 @@ static int compare_with(const struct record *record, const uintptr_t *words, str
 
 /* The call that may be served now: the lane's first, or one that began before every earlier one returned. */
 static struct record *match(struct lane *lane, const struct tape_function *function,
-                            const uintptr_t *words, struct tape_value *live, struct record **ret_before,
-                            int *ret_argument)
+                            const uintptr_t *words, struct tape_value *live,
+                            struct record **ret_before, int *ret_argument)
 {
 	uint64_t limit = NOT_YET;
 	struct record *before = NULL;
 	*ret_argument = -1;
-	for (struct record *r = lane->first; r != NULL && r->call_at < limit; before = r, r = r->next) {
+	for (struct record *r = lane->first; r != NULL && r->call_at < limit;
+	     before = r, r = r->next) {
 		if (r->function == function) {
 			int argument = compare_with(r, words, live, true);
 			if (argument < 0) {
@@ -721,8 +739,8 @@ static uint64_t digest_at(const struct lane *lane, size_t index)
  * Bind by content: another recorded lane that began with the very calls that this one was served, and
  * goes on with the call that came, takes its place. What both still have to serve is exchanged.
  */
-static bool exchange(struct lane *lane, const struct tape_function *function, const uintptr_t *words,
-                     struct tape_value *live)
+static bool exchange(struct lane *lane, const struct tape_function *function,
+                     const uintptr_t *words, struct tape_value *live)
 {
 	for (struct lane *other = engine.sessions; other != NULL; other = other->next) {
 		if (other == lane || other->opener != lane->opener || lane->opener == 0 ||
@@ -740,7 +758,8 @@ static bool exchange(struct lane *lane, const struct tape_function *function, co
 			before = next;
 			next = next->next;
 		}
-		if (next == NULL || next->function != function || compare_with(next, words, live, false) >= 0)
+		if (next == NULL || next->function != function ||
+		    compare_with(next, words, live, false) >= 0)
 			continue;
 		struct record *rest = lane->first;
 		struct record *rest_last = lane->last;
@@ -819,7 +838,8 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 	struct record *before = NULL;
 	int argument;
 	struct record *record = match(lane, function, words, live, &before, &argument);
-	if (record == NULL && engine.lanes && lane != &engine.main && rebind(lane, function, words, live)) {
+	if (record == NULL && engine.lanes && lane != &engine.main &&
+	    rebind(lane, function, words, live)) {
 		record = lane->first;
 		before = NULL;
 		compare_with(record, words, live, true);
@@ -830,11 +850,13 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 	if (first == NULL)
 		return diverge(function, words, REPORT_PAST_END, NULL, -1,
 		               engine.lanes && lane != &engine.main ? "in this session" : NULL);
-	return diverge(function, words, argument >= 0 ? REPORT_ARGUMENT : REPORT_FUNCTION, first, argument, NULL);
+	return diverge(function, words, argument >= 0 ? REPORT_ARGUMENT : REPORT_FUNCTION, first,
+	               argument, NULL);
 }
 
 /* The next call in a trace without overlaps, if it has a plan and that says that this is it. */
-static inline bool serve_planned(const struct tape_function *function, const uintptr_t *words, CK_RV *ret_rv)
+static inline bool serve_planned(const struct tape_function *function, const uintptr_t *words,
+                                 CK_RV *ret_rv)
 {
 	struct record *first = engine.main.first;
 	if (first == NULL || first->function != function || engine.lanes || first->partial ||
@@ -880,10 +902,11 @@ static bool refuse(const struct tape_error *error)
 {
 	char sentence[sizeof(error->sentence) + sizeof(engine.options.trace) + 32];
 	if (error->line == 0)
-		snprintf(sentence, sizeof(sentence), "%s: %s", engine.options.trace, error->sentence);
-	else
-		snprintf(sentence, sizeof(sentence), "%s:%zu: %s", engine.options.trace, error->line,
+		snprintf(sentence, sizeof(sentence), "%s: %s", engine.options.trace,
 		         error->sentence);
+	else
+		snprintf(sentence, sizeof(sentence), "%s:%zu: %s", engine.options.trace,
+		         error->line, error->sentence);
 	report_failure(engine.options.trace[0] == 0 ? error->sentence : sentence);
 	return false;
 }
@@ -897,7 +920,8 @@ static bool open_trace(void)
 	if (result >= 0)
 		result = tape_reader_open(&engine.reader, path, &error);
 	if (result >= 0)
-		result = tape_rules_read(&engine.options.rules, tape_reader_header(engine.reader)->node, &error);
+		result = tape_rules_read(&engine.options.rules,
+		                         tape_reader_header(engine.reader)->node, &error);
 	if (result >= 0)
 		result = tape_trace_overlaps(engine.reader, &error);
 	if (result < 0)

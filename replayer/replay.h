@@ -19,8 +19,8 @@ CK_RV replay_call(enum tape_function_id function, const uintptr_t *words);
  * Look up discovery, which is answered at any time and never used up. Returns whether a call with equal
  * inputs was recorded; *ret_out (one value per argument) and *ret_rv then live as long as the process.
  */
-bool replay_find(enum tape_function_id function, const uintptr_t *words, const struct tape_value **ret_out,
-                 CK_RV *ret_rv);
+bool replay_find(enum tape_function_id function, const uintptr_t *words,
+                 const struct tape_value **ret_out, CK_RV *ret_rv);
 
 /* Find what was recorded of any function list or interface. `index` counts; NULL behind the last. */
 const struct tape_value *replay_list(size_t index);

@@ -39,7 +39,8 @@ void report_open(const char *trace, const char *report, const char *page)
 {
 	trace_path = trace;
 	if (report[0] != 0)
-		report_fd = open(report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+		report_fd =
+			open(report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (report_fd >= 0 && report_fd < 64) {
 		/* Out of the way of programs that count on low numbers. */
 		int high = fcntl(report_fd, F_DUPFD_CLOEXEC, 64);
@@ -51,7 +52,8 @@ void report_open(const char *trace, const char *report, const char *page)
 	int fd = page[0] == 0 ? -1 : open(page, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	struct stat status;
 	if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size >= TAPE_PROGRESS_SIZE) {
-		void *memory = mmap(NULL, TAPE_PROGRESS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		void *memory =
+			mmap(NULL, TAPE_PROGRESS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (memory != MAP_FAILED)
 			report_counters = memory;
 	}
@@ -67,8 +69,9 @@ void report_close(void)
 }
 
 static const char *const kinds[] = {
-	[REPORT_ARGUMENT] = "argument",   [REPORT_FUNCTION] = "function", [REPORT_PAST_END] = "past-end",
-	[REPORT_NO_RETURN] = "no-return", [REPORT_PARTIAL] = "partial",   [REPORT_DISCOVERY] = "discovery",
+	[REPORT_ARGUMENT] = "argument", [REPORT_FUNCTION] = "function",
+	[REPORT_PAST_END] = "past-end", [REPORT_NO_RETURN] = "no-return",
+	[REPORT_PARTIAL] = "partial",   [REPORT_DISCOVERY] = "discovery",
 };
 
 static void put_call(struct tape_buf *buf, const struct report_side *side)
@@ -199,8 +202,9 @@ void report_divergence(const struct report *report)
 		TAPE_PUT(&line, ", \"kind\": ");
 		tape_put_quoted(&line, kinds[report->kind], strlen(kinds[report->kind]));
 		if (report->argument >= 0) {
-			const struct tape_name *key =
-				&tape_functions[report->actual.function].arguments[report->argument].key;
+			const struct tape_name *key = &tape_functions[report->actual.function]
+			                                       .arguments[report->argument]
+			                                       .key;
 			TAPE_PUT(&line, ", \"argument\": ");
 			tape_put_quoted(&line, key->text, key->length);
 		}

@@ -13,12 +13,12 @@
 
 /* What went wrong, as the report's "kind". */
 enum report_kind {
-	REPORT_ARGUMENT,   /* the expected function with another argument */
-	REPORT_FUNCTION,   /* another function than the expected one */
-	REPORT_PAST_END,   /* the trace has no further call here */
-	REPORT_NO_RETURN,  /* the recorded call did not return */
-	REPORT_PARTIAL,    /* the recording lacks an output */
-	REPORT_DISCOVERY,  /* a list or interface that cannot be given */
+	REPORT_ARGUMENT,  /* the expected function with another argument */
+	REPORT_FUNCTION,  /* another function than the expected one */
+	REPORT_PAST_END,  /* the trace has no further call here */
+	REPORT_NO_RETURN, /* the recorded call did not return */
+	REPORT_PARTIAL,   /* the recording lacks an output */
+	REPORT_DISCOVERY, /* a list or interface that cannot be given */
 };
 
 struct report_side {
@@ -31,7 +31,7 @@ struct report {
 	int argument;      /* index of the first argument that differs, or -1 */
 	uint64_t id, line; /* of the recorded call; line 0 for none */
 	struct report_side expected, actual;
-	const char *why;   /* a sentence for kinds without two sides; or NULL */
+	const char *why; /* a sentence for kinds without two sides; or NULL */
 };
 
 /* Open the report file (may be "") and the progress page (may be ""). `trace` names the trace in texts. */

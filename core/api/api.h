@@ -35,16 +35,16 @@ enum tape_group {
 };
 
 enum tape_constant_state {
-	TAPE_CONST_MAIN,      /* the name to write for this value */
-	TAPE_CONST_ALIAS,     /* another name for a value that has a MAIN row: read, never written */
+	TAPE_CONST_MAIN,  /* the name to write for this value */
+	TAPE_CONST_ALIAS, /* another name for a value that has a MAIN row: read, never written */
 	TAPE_CONST_AMBIGUOUS, /* headers in use give the name two values: neither read nor written */
 };
 
 struct tape_constant {
 	struct tape_name name;
 	uint64_t value;
-	uint8_t group;     /* enum tape_group */
-	uint8_t state;     /* enum tape_constant_state */
+	uint8_t group;        /* enum tape_group */
+	uint8_t state;        /* enum tape_constant_state */
 	uint8_t major, minor; /* first version of PKCS#11 that has it; 0.0 for a vendor's */
 	const char *vendor;   /* "nss", "p11-kit", …; NULL for PKCS#11's own */
 };
@@ -67,34 +67,34 @@ const struct tape_name *tape_constant_name(enum tape_group group, uint64_t value
  * Find the value that `name` (length bytes, no terminator needed) has in `group`.
  * Returns false for an unknown or ambiguous name; *ret_row is then the ambiguous row or NULL.
  */
-bool tape_constant_value(enum tape_group group, const char *name, size_t length, uint64_t *ret_value,
-                         const struct tape_constant **ret_row);
+bool tape_constant_value(enum tape_group group, const char *name, size_t length,
+                         uint64_t *ret_value, const struct tape_constant **ret_row);
 
 /* ---- attributes ----------------------------------------------------------------------------- */
 
 enum tape_attribute_type {
-	TAPE_A_BYTES,    /* opaque bytes: hex */
-	TAPE_A_BIGINT,   /* big-endian number: hex */
-	TAPE_A_UTF8,     /* text where it is printable */
-	TAPE_A_BOOL,     /* CK_BBOOL */
-	TAPE_A_ULONG,    /* CK_ULONG */
-	TAPE_A_CONSTANT, /* CK_ULONG out of `group` */
-	TAPE_A_FLAGS,    /* CK_ULONG, bits out of `group` */
-	TAPE_A_DATE,     /* CK_DATE: eight digits */
-	TAPE_A_VERSION,  /* CK_VERSION */
-	TAPE_A_ULONGS,   /* array of CK_ULONG */
-	TAPE_A_CONSTANTS, /* array of CK_ULONG out of `group` (CKA_ALLOWED_MECHANISMS) */
-	TAPE_A_TEMPLATE, /* array of CK_ATTRIBUTE */
+	TAPE_A_BYTES,        /* opaque bytes: hex */
+	TAPE_A_BIGINT,       /* big-endian number: hex */
+	TAPE_A_UTF8,         /* text where it is printable */
+	TAPE_A_BOOL,         /* CK_BBOOL */
+	TAPE_A_ULONG,        /* CK_ULONG */
+	TAPE_A_CONSTANT,     /* CK_ULONG out of `group` */
+	TAPE_A_FLAGS,        /* CK_ULONG, bits out of `group` */
+	TAPE_A_DATE,         /* CK_DATE: eight digits */
+	TAPE_A_VERSION,      /* CK_VERSION */
+	TAPE_A_ULONGS,       /* array of CK_ULONG */
+	TAPE_A_CONSTANTS,    /* array of CK_ULONG out of `group` (CKA_ALLOWED_MECHANISMS) */
+	TAPE_A_TEMPLATE,     /* array of CK_ATTRIBUTE */
 	TAPE_A_BOOL_OR_TIME, /* NSS: one byte is a CK_BBOOL, else a UTCTime as text */
 };
 
 struct tape_attribute {
 	struct tape_name name;
 	uint64_t value;
-	uint8_t state;  /* enum tape_constant_state */
-	uint8_t type;   /* enum tape_attribute_type */
-	uint8_t group;  /* enum tape_group, for CONSTANT, FLAGS, CONSTANTS */
-	bool secret;    /* the value of a private or secret key (redaction policy "secret") */
+	uint8_t state; /* enum tape_constant_state */
+	uint8_t type;  /* enum tape_attribute_type */
+	uint8_t group; /* enum tape_group, for CONSTANT, FLAGS, CONSTANTS */
+	bool secret;   /* the value of a private or secret key (redaction policy "secret") */
 	uint8_t major, minor;
 	const char *vendor;
 };
@@ -107,7 +107,8 @@ const struct tape_attribute *tape_attribute_find(uint64_t type);
 
 /* Name and value of attribute types, as tape_constant_name() and tape_constant_value(). */
 const struct tape_name *tape_attribute_name(uint64_t type);
-bool tape_attribute_value(const char *name, size_t length, uint64_t *ret_value, bool *ret_ambiguous);
+bool tape_attribute_value(const char *name, size_t length, uint64_t *ret_value,
+                          bool *ret_ambiguous);
 
 /* ---- structures ----------------------------------------------------------------------------- */
 
@@ -143,22 +144,22 @@ enum tape_field_kind {
 	TAPE_F_VERSION,  /* CK_VERSION */
 	TAPE_F_STRUCT,   /* the record `detail`, in place */
 	TAPE_F_ULONGS,   /* array of CK_ULONG, in place */
-	TAPE_F_LENGTH,   /* how much a pointer beside it covers: implied by that pointer, not spelled */
+	TAPE_F_LENGTH, /* how much a pointer beside it covers: implied by that pointer, not spelled */
 	/* through a pointer */
-	TAPE_F_P_BYTES,   /* as many bytes as the CK_ULONG at extent */
-	TAPE_F_P_SECRET,  /* the same, a password */
-	TAPE_F_P_BITS,    /* as many bytes as hold the bits that the CK_ULONG at extent counts */
-	TAPE_F_P_SIZED,   /* `detail` bytes */
-	TAPE_F_P_BYTES_AT,  /* as many bytes as the CK_ULONG says that the pointer at extent points to */
+	TAPE_F_P_BYTES,  /* as many bytes as the CK_ULONG at extent */
+	TAPE_F_P_SECRET, /* the same, a password */
+	TAPE_F_P_BITS,   /* as many bytes as hold the bits that the CK_ULONG at extent counts */
+	TAPE_F_P_SIZED,  /* `detail` bytes */
+	TAPE_F_P_BYTES_AT, /* as many bytes as the CK_ULONG says that the pointer at extent points to */
 	TAPE_F_P_SECRET_AT, /* the same, a password */
 	TAPE_F_P_PARENT_BITS, /* as many bytes as hold the ulIVSizeInBits of the structure around it */
-	TAPE_F_P_STRUCT,  /* one record `detail` */
-	TAPE_F_P_STRUCTS, /* as many records `detail` as the CK_ULONG at extent */
-	TAPE_F_P_TEMPLATE, /* as many CK_ATTRIBUTE as the CK_ULONG at extent */
-	TAPE_F_P_OBJECT,  /* one CK_OBJECT_HANDLE */
-	TAPE_F_P_TEXTZ,   /* zero-terminated text */
+	TAPE_F_P_STRUCT,      /* one record `detail` */
+	TAPE_F_P_STRUCTS,     /* as many records `detail` as the CK_ULONG at extent */
+	TAPE_F_P_TEMPLATE,    /* as many CK_ATTRIBUTE as the CK_ULONG at extent */
+	TAPE_F_P_OBJECT,      /* one CK_OBJECT_HANDLE */
+	TAPE_F_P_TEXTZ,       /* zero-terminated text */
 	TAPE_F_P_MECHANISM, /* one CK_MECHANISM */
-	TAPE_F_P_OPAQUE,  /* no length is known: whether it is NULL */
+	TAPE_F_P_OPAQUE,    /* no length is known: whether it is NULL */
 	TAPE_F_P_VARIANT, /* bytes by extent, whose meaning the first member selects: kept as bytes; a password
 	                   * where that member is `detail` (0: never) */
 };
@@ -174,10 +175,10 @@ enum tape_direction {
 
 struct tape_field {
 	struct tape_name name;
-	uint8_t kind;      /* enum tape_field_kind */
-	uint8_t direction; /* enum tape_direction */
+	uint8_t kind;          /* enum tape_field_kind */
+	uint8_t direction;     /* enum tape_direction */
 	uint16_t offset, size; /* of the member, in bytes */
-	uint16_t extent;   /* offset of the member that says how much, or TAPE_NOWHERE */
+	uint16_t extent;       /* offset of the member that says how much, or TAPE_NOWHERE */
 	uint16_t detail;
 };
 
@@ -191,9 +192,9 @@ struct tape_condition {
 
 struct tape_record {
 	struct tape_name name;
-	uint16_t size; /* sizeof on this platform */
+	uint16_t size;         /* sizeof on this platform */
 	uint16_t first, count; /* its fields in tape_fields[] */
-	bool writes;   /* some field, here or below, is not merely IN */
+	bool writes;           /* some field, here or below, is not merely IN */
 	uint8_t major, minor;
 };
 
@@ -211,7 +212,7 @@ enum tape_record_id tape_record_find(const char *name, size_t length);
 enum tape_parameter {
 	TAPE_P_UNKNOWN, /* nobody says */
 	TAPE_P_NONE,
-	TAPE_P_BYTES,   /* an IV, an OID */
+	TAPE_P_BYTES, /* an IV, an OID */
 	TAPE_P_ULONG,
 	TAPE_P_OBJECT,
 	TAPE_P_RECORD,
@@ -236,10 +237,10 @@ struct tape_mechanism {
 	uint8_t state;     /* enum tape_constant_state */
 	uint8_t parameter; /* enum tape_parameter */
 	uint16_t uses;     /* enum tape_use bits */
-	uint8_t record;    /* of the parameter; the next two are TAPE_R_NONE where they do not differ */
+	uint8_t record; /* of the parameter; the next two are TAPE_R_NONE where they do not differ */
 	uint8_t message_record; /* in message functions and C_(Un)WrapKeyAuthenticated */
 	uint8_t wrap_record;    /* in C_WrapKey and C_UnwrapKey */
-	uint8_t other_record;   /* an older or a vendor's layout of `record`, told apart by size or plausibility */
+	uint8_t other_record; /* an older or a vendor's layout of `record`, told apart by size or plausibility */
 	uint8_t major, minor;
 	const char *vendor;
 };
@@ -318,8 +319,8 @@ enum tape_kind {
 
 struct tape_shape {
 	struct tape_name name;
-	uint8_t codec;  /* enum tape_codec */
-	uint8_t words;  /* C parameters that it takes */
+	uint8_t codec; /* enum tape_codec */
+	uint8_t words; /* C parameters that it takes */
 	uint16_t detail;
 	uint16_t traits; /* enum tape_trait bits */
 };
@@ -340,20 +341,20 @@ enum tape_function_id {
 #define TAPE_FN_COUNT_3_2 104 /* in CK_FUNCTION_LIST_3_2 */
 
 struct tape_argument {
-	struct tape_name key; /* the first parameter's name, which is its key in a trace */
-	struct tape_name json; /* the same as "key": , quoted, ready to copy */
-	uint8_t kind;  /* enum tape_kind */
-	uint8_t word;  /* index of its first word */
+	struct tape_name key;      /* the first parameter's name, which is its key in a trace */
+	struct tape_name json;     /* the same as "key": , quoted, ready to copy */
+	uint8_t kind;              /* enum tape_kind */
+	uint8_t word;              /* index of its first word */
 	const char *parameters[3]; /* every parameter's name; NULL past the last */
 };
 
 struct tape_function {
 	struct tape_name name;
 	uint8_t major, minor; /* the version of PKCS#11 that brought it */
-	uint8_t count; /* arguments */
+	uint8_t count;        /* arguments */
 	uint8_t words;
-	bool finds;    /* discovery (trait FINDS) */
-	int8_t lane;   /* index of the argument with trait LANE, or -1 */
+	bool finds;  /* discovery (trait FINDS) */
+	int8_t lane; /* index of the argument with trait LANE, or -1 */
 	struct tape_argument arguments[TAPE_MAX_ARGUMENTS];
 };
 

@@ -14,7 +14,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void decode(const struct tape_header *header, const struct tape_item *item, struct tape_arena *arena)
+static void decode(const struct tape_header *header, const struct tape_item *item,
+                   struct tape_arena *arena)
 {
 	struct tape_value in[TAPE_MAX_ARGUMENTS];
 	struct tape_value out[TAPE_MAX_ARGUMENTS];

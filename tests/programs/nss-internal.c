@@ -27,11 +27,14 @@ CK_RV NSC_GetFunctionList(CK_FUNCTION_LIST **list)
 	return ((get_list)entry("SOFTOKN_RECORDER", "C_GetFunctionList"))(list);
 }
 
-CK_RV NSC_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface, CK_FLAGS flags)
+CK_RV NSC_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface,
+                       CK_FLAGS flags)
 {
 	if (name != NULL && strcmp((const char *)name, "PKCS 11") != 0)
-		return ((get_interface)entry("SOFTOKN_REAL", "NSC_GetInterface"))(name, version, interface, flags);
-	return ((get_interface)entry("SOFTOKN_RECORDER", "C_GetInterface"))(name, version, interface, flags);
+		return ((get_interface)entry("SOFTOKN_REAL", "NSC_GetInterface"))(name, version,
+		                                                                  interface, flags);
+	return ((get_interface)entry("SOFTOKN_RECORDER", "C_GetInterface"))(name, version,
+	                                                                    interface, flags);
 }
 
 CK_RV FC_GetFunctionList(CK_FUNCTION_LIST **list)
@@ -39,12 +42,15 @@ CK_RV FC_GetFunctionList(CK_FUNCTION_LIST **list)
 	return ((get_list)entry("SOFTOKN_REAL", "FC_GetFunctionList"))(list);
 }
 
-CK_RV FC_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface, CK_FLAGS flags)
+CK_RV FC_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface,
+                      CK_FLAGS flags)
 {
-	return ((get_interface)entry("SOFTOKN_REAL", "FC_GetInterface"))(name, version, interface, flags);
+	return ((get_interface)entry("SOFTOKN_REAL", "FC_GetInterface"))(name, version, interface,
+	                                                                 flags);
 }
 
 char **NSC_ModuleDBFunc(unsigned long function, char *parameters, void *arguments)
 {
-	return ((module_db)entry("SOFTOKN_REAL", "NSC_ModuleDBFunc"))(function, parameters, arguments);
+	return ((module_db)entry("SOFTOKN_REAL", "NSC_ModuleDBFunc"))(function, parameters,
+	                                                              arguments);
 }

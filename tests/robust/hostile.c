@@ -548,9 +548,13 @@ static CK_RV mechanisms(void)
 			call_with(mechanism);
 		}
 		for (size_t j = 0; j < TAPE_ARRAY_SIZE(sizes); j++) {
-			static const CK_ULONG fills[] = {
-				0, (CK_ULONG)0x4141414141414141u, CK_UNAVAILABLE_INFORMATION, 1, 16, 0x10, 0x1000
-			};
+			static const CK_ULONG fills[] = { 0,
+				                          (CK_ULONG)0x4141414141414141u,
+				                          CK_UNAVAILABLE_INFORMATION,
+				                          1,
+				                          16,
+				                          0x10,
+				                          0x1000 };
 			CK_ULONG *parameter = AT_EDGE(sizeof(*mechanism) + (sizes[j] + 7) / 8 * 8);
 			if (sizes[j] == 0)
 				continue;

@@ -51,7 +51,8 @@ static CK_OBJECT_HANDLE find_one(CK_ATTRIBUTE *template, CK_ULONG count)
 	return found[0];
 }
 
-static CK_OBJECT_HANDLE make_secret(CK_KEY_TYPE type, const void *value, CK_ULONG length, CK_BBOOL sensitive)
+static CK_OBJECT_HANDLE make_secret(CK_KEY_TYPE type, const void *value, CK_ULONG length,
+                                    CK_BBOOL sensitive)
 {
 	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
 	CK_OBJECT_HANDLE key = 0;
@@ -69,7 +70,8 @@ static CK_OBJECT_HANDLE make_secret(CK_KEY_TYPE type, const void *value, CK_ULON
 		{ CKA_WRAP, &yes, sizeof(yes) },
 		{ CKA_UNWRAP, &yes, sizeof(yes) },
 	};
-	assert_ok(p11->C_CreateObject(session, template, sizeof(template) / sizeof(template[0]), &key));
+	assert_ok(p11->C_CreateObject(session, template, sizeof(template) / sizeof(template[0]),
+	                              &key));
 	return key;
 }
 
@@ -123,7 +125,8 @@ static void sessions_open_and_close(void **state)
 	assert_int_equal(info.state, CKS_RO_USER_FUNCTIONS);
 	assert_ok(p11->C_CloseSession(other));
 	assert_rv(p11->C_GetSessionInfo(other, &info), CKR_SESSION_HANDLE_INVALID);
-	assert_rv(p11->C_OpenSession(slot, 0, NULL, NULL, &other), CKR_SESSION_PARALLEL_NOT_SUPPORTED);
+	assert_rv(p11->C_OpenSession(slot, 0, NULL, NULL, &other),
+	          CKR_SESSION_PARALLEL_NOT_SUPPORTED);
 }
 
 static void a_second_login_is_refused(void **state)
@@ -143,10 +146,8 @@ static void a_mixed_template_keeps_what_can_be_read(void **state)
 	char label[1];
 	CK_ULONG modulus = 0;
 	CK_ATTRIBUTE template[] = {
-		{ CKA_CLASS, &class, sizeof(class) },
-		{ CKA_VALUE, value, sizeof(value) },
-		{ CKA_MODULUS, &modulus, sizeof(modulus) },
-		{ CKA_LABEL, NULL, 0 },
+		{ CKA_CLASS, &class, sizeof(class) },       { CKA_VALUE, value, sizeof(value) },
+		{ CKA_MODULUS, &modulus, sizeof(modulus) }, { CKA_LABEL, NULL, 0 },
 		{ CKA_KEY_TYPE, label, sizeof(label) },
 	};
 	CK_RV rv = p11->C_GetAttributeValue(session, key, template, 5);
@@ -287,13 +288,12 @@ static void keys_are_wrapped_and_unwrapped(void **state)
 	assert_ok(p11->C_WrapKey(session, &mechanism, wrapping, inner, wrapped, &length));
 	show("wrapped", wrapped, length);
 	CK_ATTRIBUTE template[] = {
-		{ CKA_CLASS, &class, sizeof(class) },
-		{ CKA_KEY_TYPE, &type, sizeof(type) },
-		{ CKA_TOKEN, &no, sizeof(no) },
-		{ CKA_SENSITIVE, &no, sizeof(no) },
+		{ CKA_CLASS, &class, sizeof(class) },   { CKA_KEY_TYPE, &type, sizeof(type) },
+		{ CKA_TOKEN, &no, sizeof(no) },         { CKA_SENSITIVE, &no, sizeof(no) },
 		{ CKA_EXTRACTABLE, &yes, sizeof(yes) },
 	};
-	assert_ok(p11->C_UnwrapKey(session, &mechanism, wrapping, wrapped, length, template, 5, &again));
+	assert_ok(p11->C_UnwrapKey(session, &mechanism, wrapping, wrapped, length, template, 5,
+	                           &again));
 	char value[16];
 	CK_ATTRIBUTE read = { CKA_VALUE, value, sizeof(value) };
 	assert_ok(p11->C_GetAttributeValue(session, again, &read, 1));
@@ -324,8 +324,8 @@ static void random_values_are_those_of_the_recording(void **state)
 	assert_ok(p11->C_SeedRandom(session, seed, sizeof(seed)));
 	assert_ok(p11->C_GenerateRandom(session, random, sizeof(random)));
 	show("random", random, sizeof(random));
-	assert_ok(p11->C_GenerateKeyPair(session, &generate, public_template, 2, private_template, 1,
-	                                 &public_key, &private_key));
+	assert_ok(p11->C_GenerateKeyPair(session, &generate, public_template, 2, private_template,
+	                                 1, &public_key, &private_key));
 	CK_BYTE point[80];
 	CK_ATTRIBUTE read = { CKA_EC_POINT, point, sizeof(point) };
 	assert_ok(p11->C_GetAttributeValue(session, public_key, &read, 1));
@@ -337,7 +337,8 @@ static void random_values_are_those_of_the_recording(void **state)
 	assert_ok(p11->C_Verify(session, hash, sizeof(hash), signature, length));
 	signature[0] ^= 1;
 	assert_ok(p11->C_VerifyInit(session, &ecdsa, public_key));
-	assert_rv(p11->C_Verify(session, hash, sizeof(hash), signature, length), CKR_SIGNATURE_INVALID);
+	assert_rv(p11->C_Verify(session, hash, sizeof(hash), signature, length),
+	          CKR_SIGNATURE_INVALID);
 }
 
 static void large_payloads_pass(void **state)
@@ -365,9 +366,11 @@ static int open_session(void **state)
 	assert_ok(p11->C_Initialize(&args));
 	assert_ok(p11->C_GetSlotList(CK_TRUE, slots, &count));
 	for (CK_ULONG i = 0; i < count; i++)
-		if (p11->C_GetTokenInfo(slots[i], &token) == CKR_OK && memcmp(token.label, "through ", 8) == 0)
+		if (p11->C_GetTokenInfo(slots[i], &token) == CKR_OK &&
+		    memcmp(token.label, "through ", 8) == 0)
 			slot = slots[i];
-	assert_ok(p11->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session));
+	assert_ok(p11->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
+	                             &session));
 	CK_UTF8CHAR wrong[] = "9999";
 	assert_rv(p11->C_Login(session, CKU_USER, wrong, 4), CKR_PIN_INCORRECT);
 	assert_ok(p11->C_Login(session, CKU_USER, pin, 4));
@@ -401,7 +404,8 @@ int main(int argc, char **argv)
 	};
 	void *module = argc == 2 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
 	if (module == NULL) {
-		fprintf(stderr, "usage: through MODULE%s%s\n", argc == 2 ? ": " : "", argc == 2 ? dlerror() : "");
+		fprintf(stderr, "usage: through MODULE%s%s\n", argc == 2 ? ": " : "",
+		        argc == 2 ? dlerror() : "");
 		return 2;
 	}
 	CK_C_GetFunctionList get;

@@ -22,16 +22,19 @@ static char directory[] = "/tmp/p11tape-replay-XXXXXX";
 static char trace_path[64], report_path[64], report[65536];
 
 #define HEADER "- {\"p11tape\": 1}\n"
-#define LIST                                            \
-	"- {\"call\": \"C_GetFunctionList\", \"id\": 1}\n" \
-	"- {\"return\": 1, \"out\": {\"ppFunctionList\": {\"version\": \"2.40\"}}, \"rv\": \"CKR_OK\"}\n"
-#define SESSION_INFO(id, session, state)                                                        \
-	"- {\"call\": \"C_GetSessionInfo\", \"id\": " #id ", \"in\": {\"hSession\": " #session "}}\n" \
-	"- {\"return\": " #id ", \"out\": {\"pInfo\": {\"slotID\": 0, \"state\": \"" state         \
+#define LIST                                                                                 \
+	"- {\"call\": \"C_GetFunctionList\", \"id\": 1}\n"                                   \
+	"- {\"return\": 1, \"out\": {\"ppFunctionList\": {\"version\": \"2.40\"}}, \"rv\": " \
+	"\"CKR_OK\"}\n"
+#define SESSION_INFO(id, session, state)                                                       \
+	"- {\"call\": \"C_GetSessionInfo\", \"id\": " #id ", \"in\": {\"hSession\": " #session \
+	"}}\n"                                                                                 \
+	"- {\"return\": " #id ", \"out\": {\"pInfo\": {\"slotID\": 0, \"state\": \"" state     \
 	"\", \"flags\": [], \"ulDeviceError\": 0}}, \"rv\": \"CKR_OK\"}\n"
-#define LOGIN(id, secret)                                                                            \
-	"- {\"call\": \"C_Login\", \"id\": " #id ", \"in\": {\"hSession\": 1, \"userType\": \"CKU_USER\", " \
-	"\"pPin\": {\"secret\": \"" secret "\"}}}\n"                                                    \
+#define LOGIN(id, secret)                                          \
+	"- {\"call\": \"C_Login\", \"id\": " #id                   \
+	", \"in\": {\"hSession\": 1, \"userType\": \"CKU_USER\", " \
+	"\"pPin\": {\"secret\": \"" secret "\"}}}\n"               \
 	"- {\"return\": " #id ", \"rv\": \"CKR_OK\"}\n"
 
 /* In the case's own process. */
@@ -50,12 +53,12 @@ static void load(void)
 		_exit(98);
 }
 
-#define EXPECT(condition)                                                       \
-	do {                                                                    \
-		if (!(condition)) {                                             \
-			dprintf(2, "line %d: %s\n", __LINE__, #condition);      \
-			_exit(97);                                              \
-		}                                                               \
+#define EXPECT(condition)                                                  \
+	do {                                                               \
+		if (!(condition)) {                                        \
+			dprintf(2, "line %d: %s\n", __LINE__, #condition); \
+			_exit(97);                                         \
+		}                                                          \
 	} while (0)
 
 /* Serve `trace` to `program` in a process of its own; keep what is on stderr out of the way, and the report. */
@@ -93,8 +96,7 @@ static int serve(const char *trace, const char *options, void (*program)(void))
 
 #define assert_served(trace, options, program) assert_int_equal(serve(trace, options, program), 0)
 #define assert_reported(text) assert_non_null(strstr(report, text))
-#define assert_clean() \
-	assert_non_null(strstr(report, "\"unused\": 0, \"divergences\": 0"))
+#define assert_clean() assert_non_null(strstr(report, "\"unused\": 0, \"divergences\": 0"))
 
 static CK_STATE state_of(CK_SESSION_HANDLE session)
 {
@@ -108,7 +110,9 @@ static void two_infos(void)
 	EXPECT(state_of(1) == CKS_RO_USER_FUNCTIONS);
 }
 
-#define TWO HEADER LIST SESSION_INFO(2, 1, "CKS_RO_PUBLIC_SESSION") SESSION_INFO(3, 1, "CKS_RO_USER_FUNCTIONS")
+#define TWO                                                     \
+	HEADER LIST SESSION_INFO(2, 1, "CKS_RO_PUBLIC_SESSION") \
+		SESSION_INFO(3, 1, "CKS_RO_USER_FUNCTIONS")
 
 static void calls_are_served_in_order(void **state)
 {
@@ -170,8 +174,9 @@ static void no_answer(void)
 static void a_call_that_did_not_return(void **state)
 {
 	(void)state;
-	assert_served(HEADER LIST "- {\"call\": \"C_GetSessionInfo\", \"id\": 2, \"in\": {\"hSession\": 1}}\n", NULL,
-	              no_answer);
+	assert_served(HEADER LIST
+	              "- {\"call\": \"C_GetSessionInfo\", \"id\": 2, \"in\": {\"hSession\": 1}}\n",
+	              NULL, no_answer);
 	assert_reported("\"kind\": \"no-return\"");
 }
 
@@ -188,10 +193,11 @@ static void discovery_again_and_again(void)
 static void discovery_is_never_used_up(void **state)
 {
 	(void)state;
-	assert_served(HEADER
-	              "- {\"call\": \"C_GetFunctionList\", \"id\": 1}\n"
-	              "- {\"return\": 1, \"out\": {\"ppFunctionList\": {\"version\": \"2.20\", \"missing\": "
-	              "[\"C_WaitForSlotEvent\"]}}, \"rv\": \"CKR_OK\"}\n" SESSION_INFO(2, 1, "CKS_RO_PUBLIC_SESSION"),
+	assert_served(HEADER "- {\"call\": \"C_GetFunctionList\", \"id\": 1}\n"
+	                     "- {\"return\": 1, \"out\": {\"ppFunctionList\": {\"version\": "
+	                     "\"2.20\", \"missing\": "
+	                     "[\"C_WaitForSlotEvent\"]}}, \"rv\": \"CKR_OK\"}\n" SESSION_INFO(
+				     2, 1, "CKS_RO_PUBLIC_SESSION"),
 	              NULL, discovery_again_and_again);
 	assert_clean();
 }
@@ -266,12 +272,13 @@ static void seeds(void)
 	EXPECT(p11->C_DigestUpdate(1, seed, 4) == CKR_OK);
 }
 
-#define SEED                                                                                              \
-	HEADER LIST                                                                                       \
-	"- {\"call\": \"C_SeedRandom\", \"id\": 2, \"in\": {\"hSession\": 1, \"pSeed\": {\"hex\": \"01020304\"}}}\n" \
-	"- {\"return\": 2, \"rv\": \"CKR_OK\"}\n"                                                          \
-	"- {\"call\": \"C_DigestUpdate\", \"id\": 3, \"in\": {\"hSession\": 1, \"pPart\": {\"hex\": \"01020304\"}}}\n" \
-	"- {\"return\": 3, \"rv\": \"CKR_OK\"}\n"
+#define SEED                                                                                 \
+	HEADER LIST "- {\"call\": \"C_SeedRandom\", \"id\": 2, \"in\": {\"hSession\": 1, "   \
+		    "\"pSeed\": {\"hex\": \"01020304\"}}}\n"                                 \
+		    "- {\"return\": 2, \"rv\": \"CKR_OK\"}\n"                                \
+		    "- {\"call\": \"C_DigestUpdate\", \"id\": 3, \"in\": {\"hSession\": 1, " \
+		    "\"pPart\": {\"hex\": \"01020304\"}}}\n"                                 \
+		    "- {\"return\": 3, \"rv\": \"CKR_OK\"}\n"
 
 static void a_rule_widens_what_equals(void **state)
 {
@@ -299,22 +306,21 @@ static void read_two(void)
 static void what_was_not_written_stays(void **state)
 {
 	(void)state;
-	assert_served(HEADER LIST
-	              "- call: C_GetAttributeValue\n"
-	              "  id: 2\n"
-	              "  in:\n"
-	              "    hSession: 1\n"
-	              "    hObject: 2\n"
-	              "    pTemplate:\n"
-	              "    - {type: CKA_CLASS, room: ulong}\n"
-	              "    - {type: CKA_LABEL, room: 8}\n"
-	              "    - {type: CKA_MODULUS, room: null}\n"
-	              "  out:\n"
-	              "    pTemplate:\n"
-	              "    - {ulong: CKO_DATA}\n"
-	              "    - {same: true}\n"
-	              "    - {len: unavailable}\n"
-	              "  rv: CKR_ATTRIBUTE_TYPE_INVALID\n",
+	assert_served(HEADER LIST "- call: C_GetAttributeValue\n"
+	                          "  id: 2\n"
+	                          "  in:\n"
+	                          "    hSession: 1\n"
+	                          "    hObject: 2\n"
+	                          "    pTemplate:\n"
+	                          "    - {type: CKA_CLASS, room: ulong}\n"
+	                          "    - {type: CKA_LABEL, room: 8}\n"
+	                          "    - {type: CKA_MODULUS, room: null}\n"
+	                          "  out:\n"
+	                          "    pTemplate:\n"
+	                          "    - {ulong: CKO_DATA}\n"
+	                          "    - {same: true}\n"
+	                          "    - {len: unavailable}\n"
+	                          "  rv: CKR_ATTRIBUTE_TYPE_INVALID\n",
 	              NULL, read_two);
 	assert_clean();
 }
@@ -333,10 +339,11 @@ static void a_gap_in_an_output_is_not_filled(void **state)
 {
 	(void)state;
 	assert_served(HEADER LIST
-	              "- {\"call\": \"C_Sign\", \"id\": 2, \"in\": {\"hSession\": 1, \"pData\": {\"hex\": \"01\"}, "
+	              "- {\"call\": \"C_Sign\", \"id\": 2, \"in\": {\"hSession\": 1, \"pData\": "
+	              "{\"hex\": \"01\"}, "
 	              "\"pSignature\": {\"room\": 8}}}\n"
-	              "- {\"return\": 2, \"out\": {\"pSignature\": {\"partial\": \"unreadable\"}}, \"rv\": \"CKR_OK\"}\n"
-	              SESSION_INFO(3, 1, "CKS_RO_PUBLIC_SESSION"),
+	              "- {\"return\": 2, \"out\": {\"pSignature\": {\"partial\": \"unreadable\"}}, "
+	              "\"rv\": \"CKR_OK\"}\n" SESSION_INFO(3, 1, "CKS_RO_PUBLIC_SESSION"),
 	              NULL, sign_partial);
 	assert_reported("\"kind\": \"partial\"");
 }
@@ -352,8 +359,8 @@ static void pins_of_two_parts(void)
 static void names_of_secrets_are_of_one_part(void **state)
 {
 	(void)state;
-	assert_served(HEADER LIST LOGIN(2, "pin-1") "- {\"p11tape\": 1, \"load\": 2}\n" LOGIN(3, "pin-1")
-	                      LOGIN(4, "pin-1"),
+	assert_served(HEADER LIST LOGIN(2, "pin-1") "- {\"p11tape\": 1, \"load\": 2}\n" LOGIN(
+			      3, "pin-1") LOGIN(4, "pin-1"),
 	              NULL, pins_of_two_parts);
 	assert_reported("\"divergences\": 1");
 }
@@ -368,10 +375,12 @@ static void two_digests(void)
 static void a_call_without_inputs_is_used_up(void **state)
 {
 	(void)state;
-	assert_served(HEADER LIST
-	              "- {\"call\": \"C_DigestUpdate\", \"id\": 2, \"partial\": \"out of memory\"}\n"
-	              "- {\"return\": 2, \"rv\": \"CKR_OK\"}\n" SESSION_INFO(3, 1, "CKS_RO_PUBLIC_SESSION"),
-	              NULL, two_digests);
+	assert_served(
+		HEADER LIST
+		"- {\"call\": \"C_DigestUpdate\", \"id\": 2, \"partial\": \"out of memory\"}\n"
+		"- {\"return\": 2, \"rv\": \"CKR_OK\"}\n" SESSION_INFO(3, 1,
+	                                                               "CKS_RO_PUBLIC_SESSION"),
+		NULL, two_digests);
 	assert_reported("\"kind\": \"partial\"");
 	assert_reported("\"divergences\": 1");
 }
@@ -379,8 +388,11 @@ static void a_call_without_inputs_is_used_up(void **state)
 static void a_gap_explains_a_lone_return(void **state)
 {
 	(void)state;
-	assert_served(HEADER LIST SESSION_INFO(2, 1, "CKS_RO_PUBLIC_SESSION") "- {\"gap\": 1, \"why\": \"ENOSPC\"}\n"
-	              "- {\"return\": 3, \"rv\": \"CKR_OK\"}\n" SESSION_INFO(4, 1, "CKS_RO_USER_FUNCTIONS"),
+	assert_served(HEADER LIST SESSION_INFO(
+			      2, 1, "CKS_RO_PUBLIC_SESSION") "- {\"gap\": 1, \"why\": \"ENOSPC\"}\n"
+	                                                     "- {\"return\": 3, \"rv\": "
+	                                                     "\"CKR_OK\"}\n" SESSION_INFO(
+								     4, 1, "CKS_RO_USER_FUNCTIONS"),
 	              NULL, two_infos);
 	assert_clean();
 }
@@ -388,10 +400,14 @@ static void a_gap_explains_a_lone_return(void **state)
 static void parts_follow_each_other(void **state)
 {
 	(void)state;
-	assert_served(HEADER LIST SESSION_INFO(2, 1, "CKS_RO_PUBLIC_SESSION")
-	              "- {\"end\": \"unload\", \"last\": 2, \"open\": []}\n"
-	              "- {\"p11tape\": 1, \"load\": 2}\n" SESSION_INFO(3, 1, "CKS_RO_USER_FUNCTIONS"),
-	              NULL, two_infos);
+	assert_served(
+		HEADER LIST SESSION_INFO(
+			2, 1,
+			"CKS_RO_PUBLIC_SESSION") "- {\"end\": \"unload\", \"last\": 2, \"open\": "
+						 "[]}\n"
+						 "- {\"p11tape\": 1, \"load\": 2}\n" SESSION_INFO(
+							 3, 1, "CKS_RO_USER_FUNCTIONS"),
+		NULL, two_infos);
 	assert_clean();
 }
 
@@ -410,21 +426,23 @@ static void crossed_sessions(void)
 	EXPECT(p11->C_DestroyObject(b, 6) == CKR_GENERAL_ERROR);
 }
 
-#define OPEN_CALL(id)                                                                                         \
-	"- {\"call\": \"C_OpenSession\", \"id\": " #id ", \"thread\": " #id ", \"in\": {\"slotID\": 0, \"flags\": " \
+#define OPEN_CALL(id)                                                       \
+	"- {\"call\": \"C_OpenSession\", \"id\": " #id ", \"thread\": " #id \
+	", \"in\": {\"slotID\": 0, \"flags\": "                             \
 	"[\"CKF_SERIAL_SESSION\"], \"pApplication\": null, \"Notify\": null}}\n"
 #define OPEN_RETURN(id, session) \
 	"- {\"return\": " #id ", \"out\": {\"phSession\": " #session "}, \"rv\": \"CKR_OK\"}\n"
-#define DESTROY(id, session, object)                                                                         \
-	"- {\"call\": \"C_DestroyObject\", \"id\": " #id ", \"in\": {\"hSession\": " #session ", \"hObject\": " #object \
-	"}}\n- {\"return\": " #id ", \"rv\": \"CKR_OK\"}\n"
+#define DESTROY(id, session, object)                                                          \
+	"- {\"call\": \"C_DestroyObject\", \"id\": " #id ", \"in\": {\"hSession\": " #session \
+	", \"hObject\": " #object "}}\n- {\"return\": " #id ", \"rv\": \"CKR_OK\"}\n"
 
 static void sessions_are_bound_by_content(void **state)
 {
 	(void)state;
 	assert_served(HEADER LIST OPEN_CALL(2) OPEN_CALL(3) OPEN_RETURN(2, 1) OPEN_RETURN(3, 2)
-	                      SESSION_INFO(4, 1, "CKS_RO_PUBLIC_SESSION") SESSION_INFO(5, 2, "CKS_RO_PUBLIC_SESSION")
-	                              DESTROY(6, 1, 5) DESTROY(7, 2, 6),
+	                      SESSION_INFO(4, 1, "CKS_RO_PUBLIC_SESSION")
+	                              SESSION_INFO(5, 2, "CKS_RO_PUBLIC_SESSION") DESTROY(6, 1, 5)
+	                                      DESTROY(7, 2, 6),
 	              NULL, crossed_sessions);
 	assert_reported("\"unused\": 0, \"divergences\": 1");
 }
@@ -440,17 +458,21 @@ static void overlapping_calls_in_another_order(void)
 static void calls_that_overlapped_may_come_in_either_order(void **state)
 {
 	(void)state;
-	assert_served(HEADER LIST
-	              "- {\"call\": \"C_DestroyObject\", \"id\": 2, \"in\": {\"hSession\": 1, \"hObject\": 5}}\n"
-	              "- {\"call\": \"C_GetSessionInfo\", \"id\": 3, \"thread\": 2, \"in\": {\"hSession\": 1}}\n"
-	              "- {\"return\": 2, \"rv\": \"CKR_OK\"}\n"
-	              "- {\"return\": 3, \"out\": {\"pInfo\": {\"slotID\": 0, \"state\": \"CKS_RO_PUBLIC_SESSION\", "
-	              "\"flags\": [], \"ulDeviceError\": 0}}, \"rv\": \"CKR_OK\"}\n" DESTROY(4, 1, 6),
-	              NULL, overlapping_calls_in_another_order);
+	assert_served(
+		HEADER LIST
+		"- {\"call\": \"C_DestroyObject\", \"id\": 2, \"in\": {\"hSession\": 1, "
+		"\"hObject\": 5}}\n"
+		"- {\"call\": \"C_GetSessionInfo\", \"id\": 3, \"thread\": 2, \"in\": "
+		"{\"hSession\": 1}}\n"
+		"- {\"return\": 2, \"rv\": \"CKR_OK\"}\n"
+		"- {\"return\": 3, \"out\": {\"pInfo\": {\"slotID\": 0, \"state\": "
+		"\"CKS_RO_PUBLIC_SESSION\", "
+		"\"flags\": [], \"ulDeviceError\": 0}}, \"rv\": \"CKR_OK\"}\n" DESTROY(4, 1, 6),
+		NULL, overlapping_calls_in_another_order);
 	assert_clean();
 	/* But a return before a call proves the order. */
-	assert_int_equal(serve(HEADER LIST DESTROY(2, 1, 5) SESSION_INFO(3, 1, "CKS_RO_PUBLIC_SESSION")
-	                               DESTROY(4, 1, 6),
+	assert_int_equal(serve(HEADER LIST DESTROY(2, 1, 5)
+	                               SESSION_INFO(3, 1, "CKS_RO_PUBLIC_SESSION") DESTROY(4, 1, 6),
 	                       NULL, overlapping_calls_in_another_order),
 	                 97);
 }

@@ -586,6 +586,23 @@ static void a_secret_is_bound_once(void **state)
 	tape_capture_in(&player, function, words, live);
 	assert_int_equal(tape_compare_in(&compare, function, second, live), 1);
 	assert_int_equal(t->bindings.count, 2);
+
+	/* Bound beforehand. */
+	t->bindings.count = 0;
+	assert_int_equal(tape_bindings_add(&t->bindings, "pin-1", 5, pins[0], 4), 0);
+	assert_int_equal(tape_compare_in(&compare, function, second, live), -1);
+	words[1] = words[3] = (uintptr_t)pins[1];
+	tape_capture_in(&player, function, words, live);
+	assert_int_equal(tape_compare_in(&compare, function, second, live), 1);
+	assert_int_equal(tape_bindings_add(&t->bindings, "a name that is longer than names are", 36,
+	                                   pins[0], 4),
+	                 -TAPE_E_LIMIT);
+	while (t->bindings.count < TAPE_MAX_BINDINGS)
+		assert_int_equal(tape_bindings_add(&t->bindings, "x", 1, &t->bindings.count,
+		                                   sizeof(t->bindings.count)),
+		                 0);
+	assert_int_equal(tape_bindings_add(&t->bindings, "y", 1, "y", 1), -TAPE_E_LIMIT);
+	t->bindings.count = 0;
 }
 
 static void what_cannot_be_read_is_partial(void **state)
@@ -617,6 +634,41 @@ static void what_cannot_be_read_is_partial(void **state)
 	words[1] = (uintptr_t)guard_hole(guard);
 	assert_non_null(strstr(spell_in(t, TAPE_FN_C_EncryptInit, true, words, in),
 	                       "\"pMechanism\": {\"partial\": \"unreadable\"}"));
+
+	/* What an application passes itself is trusted while it is short. */
+	uintptr_t bytes[] = { 1, (uintptr_t)mechanism, 1 << 20 };
+	assert_string_equal(spell_in(t, TAPE_FN_C_DigestUpdate, true, bytes, in),
+	                    "{\"hSession\": 1, \"pPart\": {\"partial\": \"unreadable\"}}");
+	bytes[2] = TAPE_MAX_BYTES + 1;
+	assert_string_equal(spell_in(t, TAPE_FN_C_DigestUpdate, true, bytes, in),
+	                    "{\"hSession\": 1, \"pPart\": {\"partial\": \"too long\"}}");
+	uintptr_t list[] = { 1, (uintptr_t)mechanism, TAPE_MAX_ELEMENTS + 1 };
+	assert_string_equal(
+		spell_in(t, TAPE_FN_C_FindObjectsInit, true, list, in),
+		"{\"hSession\": 1, \"pTemplate\": {\"partial\": \"too many attributes\"}}");
+	list[2] = TAPE_MAX_ELEMENTS;
+	assert_string_equal(spell_in(t, TAPE_FN_C_FindObjectsInit, true, list, in),
+	                    "{\"hSession\": 1, \"pTemplate\": {\"partial\": \"unreadable\"}}");
+}
+
+/* One secret more than can be told apart is not shown either. */
+static void secrets_may_run_out(void **state)
+{
+	struct trip *t = *state;
+	struct tape_value in[TAPE_MAX_ARGUMENTS];
+	unsigned int pin = 0;
+	const uintptr_t words[] = { 1, (uintptr_t)&pin, sizeof(pin) };
+
+	t->secrets.count = 0;
+	for (; pin < TAPE_MAX_SECRETS; pin++)
+		assert_non_null(
+			strstr(spell_in(t, TAPE_FN_C_InitPIN, true, words, in), "\"secret\""));
+	assert_string_equal(spell_in(t, TAPE_FN_C_InitPIN, true, words, in),
+	                    "{\"hSession\": 1, \"pPin\": {\"partial\": \"too many secrets\"}}");
+	pin = 3;
+	assert_string_equal(spell_in(t, TAPE_FN_C_InitPIN, true, words, in),
+	                    "{\"hSession\": 1, \"pPin\": {\"secret\": \"pin-4\"}}");
+	t->secrets.count = 0;
 }
 
 /* Two layouts of one size, which an address tells apart that the other has as a length: even a low one. */
@@ -635,7 +687,8 @@ static void layouts_are_told_apart(void **state)
 		CK_ULONG *length = page;
 		CK_UTF8CHAR *password = (CK_UTF8CHAR *)(length + 1);
 		*length = 5;
-		memcpy(password, "12345", 5);
+		for (unsigned char j = 0; j < 5; j++)
+			password[j] = '1' + j;
 		CK_PKCS5_PBKD2_PARAMS older = { .pPassword = password, .ulPasswordLen = length };
 		CK_MECHANISM mechanism = { CKM_PKCS5_PBKD2, &older, sizeof(older) };
 		uintptr_t words[] = { 1, (uintptr_t)&mechanism, 0, 0, 0 };
@@ -910,6 +963,59 @@ static void mutant(struct trip *t, struct dice *dice, struct tape_buf *in_text,
 	settles(t, function, in, out);
 }
 
+/* With whatever little memory: a line that can be read, and says what it lacks. */
+static void memory_may_run_out(void **state)
+{
+	struct trip *t = *state;
+	struct dice dice = { 3 };
+	struct side *side = &t->first;
+	size_t lost = 0;
+
+	for (size_t i = 0; i < 20000; i++) {
+		const struct tape_function *function =
+			&tape_functions[dice_pick(&dice, TAPE_FN_COUNT)];
+		_Alignas(16) static char storage[8192];
+		struct tape_value in[TAPE_MAX_ARGUMENTS];
+		struct tape_value out[TAPE_MAX_ARGUMENTS];
+		struct tape_value live[TAPE_MAX_ARGUMENTS];
+		struct tape_compare compare = { .bindings = NULL };
+		struct tape_arena little;
+		uint64_t seed = dice_roll(&dice);
+
+		snprintf(t->what, sizeof(t->what), "%s with little memory, seed %llu",
+		         function->name.text, (unsigned long long)seed);
+		tape_arena_reset(&t->arena);
+		tape_arena_reset(&t->read);
+		t->secrets.count = 0;
+		t->in.length = t->out.length = 0;
+		tape_arena_init(&little, storage, i % 2 ? i % sizeof(storage) : i % 512, 0);
+		generate_call(&side->call, &side->guard, function, TAPE_MAX_ARGUMENTS, 0, seed,
+		              ~seed);
+		guard_save(&side->guard, side->before);
+		size_t blocks = side->guard.count;
+		struct tape_capture capture = capture_of(t, &side->call, true, true);
+		capture.arena = &little;
+		tape_capture_in(&capture, function, side->call.words, in);
+		tape_print_values(&t->in, function, in, false);
+		CK_RV rv = generate_act(&side->call, (enum act)dice_pick(&dice, ACT_COUNT));
+		tape_capture_out(&capture, function, side->call.words, in, rv, out);
+		tape_print_values(&t->out, function, out, true);
+		lost += capture.lost;
+		read_lines(t, function, in, out);
+		prints_the_same(t, function, in, false, &t->in);
+		prints_the_same(t, function, out, true, &t->out);
+
+		side->guard.count = blocks;
+		guard_load(&side->guard, side->before);
+		struct tape_capture plenty = capture_of(t, &side->call, false, false);
+		tape_capture_in(&plenty, function, side->call.words, live);
+		CHECK(t, tape_compare_in(&compare, function, in, live) == -1);
+		tape_answer(function, side->call.words, live, out);
+		only_what_is_writable(t, side);
+	}
+	assert_in_range(lost, 1000, 19000);
+}
+
 static void mutants_do_no_harm(void **state)
 {
 	struct trip *t = *state;
@@ -1086,9 +1192,11 @@ int main(void)
 		cmocka_unit_test(any_calls),
 		cmocka_unit_test(every_row_came_up),
 		cmocka_unit_test(mutants_do_no_harm),
+		cmocka_unit_test(memory_may_run_out),
 		cmocka_unit_test(pins_have_names),
 		cmocka_unit_test(a_secret_is_bound_once),
 		cmocka_unit_test(what_cannot_be_read_is_partial),
+		cmocka_unit_test(secrets_may_run_out),
 		cmocka_unit_test(layouts_are_told_apart),
 		cmocka_unit_test(buffers_are_told_apart),
 		cmocka_unit_test(attributes_have_their_types),
