@@ -6,6 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 program=ssh-keygen
 loader=/usr/lib/openssh/ssh-pkcs11-helper
+need_all ssh-keygen ssh-agent ssh-add "$loader"
 printf '#!/bin/sh\necho "%s"\n' "$user_pin" >"$work/askpass"
 chmod +x "$work/askpass"
 printf data >"$work/data"
