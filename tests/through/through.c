@@ -83,7 +83,7 @@ static void the_token_shows_itself(void **state)
 	CK_SLOT_INFO slot_info;
 	CK_SESSION_INFO session_info;
 	assert_ok(p11->C_GetInfo(&info));
-	show("library", info.libraryDescription, sizeof(info.libraryDescription));
+	show("library", info.manufacturerID, sizeof(info.manufacturerID));
 	assert_ok(p11->C_GetSlotInfo(slot, &slot_info));
 	assert_true((slot_info.flags & CKF_TOKEN_PRESENT) != 0);
 	assert_ok(p11->C_GetTokenInfo(slot, &token));
