@@ -7,22 +7,18 @@
  */
 #include "replayer/replay.h"
 
-#include "core/answer.h"
-#include "core/capture.h"
-#include "core/compare.h"
-#include "core/parse.h"
-#include "core/print.h"
-#include "core/system.h"
-#include "core/trace.h"
-#include "replayer/module.h"
-#include "replayer/options.h"
-#include "replayer/plan.h"
-#include "replayer/report.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "core/answer.h"
+#include "core/capture.h"
+#include "core/system.h"
+#include "replayer/engine.h"
+#include "replayer/module.h"
+#include "replayer/report.h"
 
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
@@ -31,88 +27,15 @@
 #define SINGLE_THREADED 0
 #endif
 
-/* Records (and large payloads) read ahead at a time, and records kept waiting at the most while lanes drift apart. */
-#define AHEAD 128
-#define AHEAD_BYTES ((size_t)256 * 1024)
-#define RECORD_ROOM 1536
-#define MAX_PENDING ((size_t)1 << 13)
-
 /* Calls at the beginning of a lane that can still be told apart from another lane's. */
 #define MAX_HISTORY 4096
 
-#define NOT_YET UINT64_MAX
-#define LATER \
-	(UINT64_MAX - 1) /* of a whole call: known to have returned, but not yet behind what */
-
-struct lane;
-
-struct record {
-	struct record *next; /* in its lane */
-	const struct tape_function *function;
-	struct plan plan;
-	uint64_t call_at,
-		return_at; /* positions in the trace; return_at is NOT_YET or LATER while it is open */
-	uint64_t id, line, until;
-	CK_RV rv;
-	unsigned int part;        /* of the trace */
-	bool partial;             /* an output, or all inputs, are not in the recording */
-	struct lane *opens;       /* the lane that its new session begins */
-	struct record *next_open; /* among the calls whose return has not been read */
-	uint64_t digest;          /* of inputs and outputs, for telling lanes apart */
-	struct tape_arena arena;  /* of the values, in and out */
-	struct tape_value in[TAPE_MAX_ARGUMENTS], out[TAPE_MAX_ARGUMENTS];
-	/* Where the arena begins: small calls need no page of their own, which the processor would have to find. */
-	_Alignas(16) char room[RECORD_ROOM];
-};
-
-struct lane {
-	struct lane *next;
-	uint64_t recorded, live; /* session handles; 0 where there is none yet */
-	uint64_t opener;         /* digest of the call that opened the session; 0 for none */
-	struct record *first, *last;
-	size_t served;
-	uint64_t *history; /* digests of the first MAX_HISTORY calls served */
-};
-
-struct found {
-	struct found *next;
-	const struct tape_function *function;
-	struct tape_value in[TAPE_MAX_ARGUMENTS], out[TAPE_MAX_ARGUMENTS];
-	CK_RV rv;
-};
+struct engine engine;
 
 /* In pages that a fork wipes: the child finds the lock free. */
 struct shared {
 	struct tape_lock lock;
 };
-
-static struct engine {
-	enum { UNOPENED, OPEN, FAILED } state;
-	struct options options;
-	struct tape_reader *reader;
-	bool lanes;        /* calls overlap: keep the order per lane */
-	bool ended;        /* all of the trace is read */
-	unsigned int part; /* that is being read */
-	bool gaps;         /* lines are missing: a return may lack its call */
-	bool all_found;    /* the whole trace was searched for discovery */
-	uint64_t position;
-	size_t pending;
-	struct lane main; /* calls without a session; all calls where nothing overlaps */
-	struct lane *sessions;
-	struct record *open;       /* calls whose return has not been read */
-	struct record *retired;    /* served; their memory is still to be given back */
-	struct record *unused;     /* free records with warm arenas */
-	size_t ahead;              /* bytes read since reading began */
-	struct tape_arena item;    /* the one that is being read */
-	struct tape_arena scratch; /* of the live call */
-	struct tape_arena keep;    /* lives as long as the process: discovery */
-	struct found *found, *found_last;
-	struct record *kept; /* that hold what was found */
-	struct tape_bindings bindings;
-	const struct record *candidate; /* being compared: tells the live parameter's structure */
-	uint64_t served;
-	pid_t process; /* that opened the trace: the one whose end is the replay's */
-} engine;
 
 static _Atomic(struct shared *) shared;
 
@@ -155,134 +78,7 @@ static inline void leave(struct shared *pages)
 		tape_lock_give(&pages->lock);
 }
 
-/* ---- records --------------------------------------------------------------------------------- */
-
-/* Make a record ready for another call. */
-static void free_record(struct record *record)
-{
-	tape_arena_reset(&record->arena);
-	record->next = engine.unused;
-	engine.unused = record;
-}
-
-/* Done with a record while a program waits for its answer: giving back memory is left to the reading. */
-static void retire_record(struct record *record)
-{
-	if (TAPE_UNLIKELY(record->return_at == LATER)) {
-		struct record **link = &engine.open;
-		while (*link != record)
-			link = &(*link)->next_open;
-		*link = record->next_open;
-	}
-	record->next = engine.retired;
-	engine.retired = record;
-}
-
-static struct record *new_record(void)
-{
-	for (struct record *retired; (retired = engine.retired) != NULL;) {
-		engine.retired = retired->next;
-		free_record(retired);
-	}
-	struct record *record = engine.unused;
-	if (record != NULL) {
-		engine.unused = record->next;
-	} else {
-		record = malloc(sizeof(*record));
-		if (record == NULL)
-			return NULL;
-		tape_arena_init(&record->arena, record->room, sizeof(record->room), TAPE_MAX_ITEM);
-	}
-	record->next = NULL;
-	record->next_open = NULL;
-	record->opens = NULL;
-	record->until = 0;
-	record->return_at = NOT_YET;
-	record->digest = 0;
-	record->partial = false;
-	plan_clear(&record->plan);
-	return record;
-}
-
-static void append(struct lane *lane, struct record *record)
-{
-	if (lane->last == NULL)
-		lane->first = record;
-	else
-		lane->last->next = record;
-	lane->last = record;
-	engine.pending++;
-}
-
-static void take_out(struct lane *lane, struct record *before, struct record *record)
-{
-	if (before == NULL)
-		lane->first = record->next;
-	else
-		before->next = record->next;
-	if (lane->last == record)
-		lane->last = before;
-	engine.pending--;
-}
-
-static bool is_partial(const struct tape_value *value)
-{
-	if (value->form == TAPE_V_LOST)
-		return true;
-	if (value->form != TAPE_V_LIST && value->form != TAPE_V_RECORD &&
-	    value->form != TAPE_V_MECHANISM)
-		return false;
-	for (size_t i = 0; i < value->count; i++)
-		if (is_partial(tape_value_child(value, i)))
-			return true;
-	return false;
-}
-
-/* A digest of what a call was given (its session apart) and of what it got. */
-static uint64_t digest_values(const struct tape_function *function, const struct tape_value *in,
-                              const struct tape_value *out, CK_RV rv)
-{
-	static const uint64_t key[2] = { 1, 2 };
-	struct tape_value inputs[TAPE_MAX_ARGUMENTS];
-	char room[2048];
-	struct tape_buf buf;
-	uint64_t hash[2];
-	memcpy(inputs, in, function->count * sizeof(*in));
-	if (function->lane >= 0)
-		inputs[function->lane].number = 0;
-	tape_buf_init(&buf, room, sizeof(room), TAPE_MAX_BYTES * 4);
-	tape_put(&buf, function->name.text, function->name.length);
-	tape_print_values(&buf, function, inputs, false);
-	if (out != NULL) {
-		tape_print_values(&buf, function, out, true);
-		tape_put_decimal(&buf, rv);
-	}
-	tape_siphash(key, buf.data, buf.length, hash);
-	tape_buf_done(&buf);
-	return hash[0] | 1;
-}
-
 /* ---- lanes ----------------------------------------------------------------------------------- */
-
-static struct lane *new_lane(uint64_t recorded)
-{
-	struct lane *lane = calloc(1, sizeof(*lane));
-	if (lane == NULL)
-		return NULL;
-	lane->recorded = recorded;
-	lane->next = engine.sessions;
-	engine.sessions = lane;
-	return lane;
-}
-
-static struct lane *recorded_lane(uint64_t handle)
-{
-	/* The newest one: handles are used again. */
-	for (struct lane *lane = engine.sessions; lane != NULL; lane = lane->next)
-		if (lane->recorded == handle)
-			return lane;
-	return new_lane(handle);
-}
 
 static struct lane *live_lane(uint64_t handle)
 {
@@ -290,20 +86,10 @@ static struct lane *live_lane(uint64_t handle)
 		if (lane->live == handle)
 			return lane;
 	/* A session that nobody was seen to open: inherited by a fork, or not a session at all. */
-	struct lane *lane = recorded_lane(handle);
+	struct lane *lane = reading_lane(handle);
 	if (lane != NULL && lane->opener == 0)
 		lane->live = handle;
 	return lane;
-}
-
-/* The handle of the session that a call returned, or 0. */
-static uint64_t opened_session(const struct record *record)
-{
-	for (size_t i = 0; record->rv == CKR_OK && i < record->function->count; i++)
-		if (record->function->arguments[i].kind == TAPE_K_OUT_SESSION &&
-		    record->out[i].form == TAPE_V_NUMBER)
-			return record->out[i].number;
-	return 0;
 }
 
 static void remember(struct lane *lane, uint64_t digest)
@@ -316,246 +102,7 @@ static void remember(struct lane *lane, uint64_t digest)
 	}
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
-
-static bool refuse(const struct tape_error *error);
-
-static void settle_discovery(struct record *record);
-
-/* The call's return has been read: make its outputs ready. */
-static int settle(struct record *record, const struct tape_item *item, struct tape_error *error)
-{
-	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names,
-		                    error };
-	int result = tape_parse_out(&parse, record->function, item->out, item->line, record->in,
-	                            record->out);
-	if (result < 0)
-		return result;
-	record->rv = item->rv;
-	record->return_at = engine.position;
-	engine.ahead += record->arena.used;
-	for (size_t i = 0; i < record->function->count; i++)
-		record->partial |= is_partial(&record->out[i]);
-	if (engine.lanes) {
-		uint64_t session = opened_session(record);
-		record->digest =
-			digest_values(record->function, record->in, record->out, record->rv);
-		if (session != 0 && (record->opens = new_lane(session)) != NULL)
-			record->opens->opener =
-				digest_values(record->function, record->in, NULL, CKR_OK);
-	}
-	if (!record->function->finds && !record->partial &&
-	    !engine.options.rules.any[record->function - tape_functions])
-		plan_make(&record->plan, &record->arena, record->function, record->in, record->out);
-	return 0;
-}
-
-/* Whole calls whose return stands behind the first half of `id` have returned there. */
-static void close_until(uint64_t id)
-{
-	struct record **link = &engine.open;
-	while (*link != NULL) {
-		struct record *record = *link;
-		if (record->until == id) {
-			record->return_at = engine.position;
-			*link = record->next_open;
-		} else {
-			link = &record->next_open;
-		}
-	}
-}
-
-static int take_call(const struct tape_item *item, struct tape_error *error)
-{
-	if (item->function == TAPE_FN_COUNT)
-		return tape_error_set(error, TAPE_E_INVALID, item->line,
-		                      "'%.60s' is not a function of PKCS#11 3.2", item->name);
-	struct record *record = new_record();
-	if (record == NULL)
-		return tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
-	record->function = &tape_functions[item->function];
-	record->id = item->id;
-	record->line = item->line;
-	record->part = engine.part + 1;
-	record->call_at = engine.position++;
-	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names,
-		                    error };
-	int result = tape_parse_in(&parse, record->function, item->in, item->line, record->in);
-	if (result < 0)
-		goto refuse;
-	record->partial = item->in != NULL && item->in->type == TAPE_NODE_SCALAR;
-	struct lane *lane = &engine.main;
-	if (engine.lanes && record->function->lane >= 0)
-		lane = recorded_lane(record->in[record->function->lane].number);
-	if (lane == NULL) {
-		result = tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
-		goto refuse;
-	}
-	if (!record->function->finds)
-		append(lane, record);
-	close_until(item->id);
-	if (!item->whole) {
-		record->next_open = engine.open;
-		engine.open = record;
-		return 0;
-	}
-	result = settle(record, item, error);
-	if (result < 0)
-		return result;
-	engine.position++;
-	if (record->function->finds) {
-		settle_discovery(record);
-	} else if (item->until != 0 && item->until != item->id) {
-		record->return_at = LATER;
-		record->until = item->until;
-		record->next_open = engine.open;
-		engine.open = record;
-	}
-	return 0;
-refuse:
-	free_record(record);
-	return result;
-}
-
-static int take_return(const struct tape_item *item, struct tape_error *error)
-{
-	struct record **link = &engine.open;
-	while (*link != NULL && ((*link)->id != item->id || (*link)->until != 0))
-		link = &(*link)->next_open;
-	struct record *record = *link;
-	if (record == NULL && engine.gaps)
-		return 0;
-	if (record == NULL)
-		return tape_error_set(error, TAPE_E_INVALID, item->line,
-		                      "the return of a call that is not open");
-	*link = record->next_open;
-	int result = settle(record, item, error);
-	engine.position++;
-	if (result == 0 && record->function->finds)
-		settle_discovery(record);
-	return result;
-}
-
-/* The module was loaded again: no call of the part before is open in this one, and names begin anew. */
-static void begin_part(void)
-{
-	for (struct record *r = engine.open; r != NULL; r = r->next_open)
-		if (r->return_at == LATER)
-			r->return_at = engine.position;
-	engine.open = NULL;
-	engine.part++;
-}
-
-/* Read one item. Returns 1, 0 at the end, or an error. */
-static int read_one(struct tape_error *error)
-{
-	struct tape_item item;
-	tape_arena_reset(&engine.item);
-	int result = tape_reader_next(engine.reader, &engine.item, &item, error);
-	if (result <= 0)
-		return result;
-	if (item.kind == TAPE_ITEM_CALL)
-		result = take_call(&item, error);
-	else if (item.kind == TAPE_ITEM_RETURN)
-		result = take_return(&item, error);
-	else if (item.kind == TAPE_ITEM_HEADER)
-		begin_part();
-	else if (item.id != 0)
-		close_until(item.id);
-	engine.gaps |= item.kind == TAPE_ITEM_EVENT && strcmp(item.name, "gap") == 0;
-	return result < 0 ? result : 1;
-}
-
-/* Read on, a batch at a time so that the clock is not asked for every call. */
-static bool read_ahead(const struct lane *lane, const struct record *wanted)
-{
-	struct tape_error error = { 0 };
-	if (engine.ended)
-		return false;
-	uint64_t begin = tape_clock_monotonic();
-	size_t target = engine.pending + AHEAD;
-	int result = 1;
-	engine.ahead = 0;
-	while (result > 0 && engine.pending < MAX_PENDING &&
-	       ((engine.pending < target && engine.ahead < AHEAD_BYTES) ||
-	        (lane != NULL && lane->first == NULL) ||
-	        (wanted != NULL && wanted->return_at == NOT_YET)))
-		result = read_one(&error);
-	atomic_fetch_add(&report_counters->reading, tape_clock_monotonic() - begin);
-	if (result < 0)
-		refuse(&error);
-	engine.ended = result <= 0;
-	return result > 0;
-}
-
 /* ---- discovery ------------------------------------------------------------------------------- */
-
-static bool same_found(const struct found *found, const struct record *record)
-{
-	struct tape_compare compare = { 0 };
-	return found->function == record->function && found->rv == record->rv &&
-	       tape_compare_in(&compare, record->function, found->in, record->in) < 0 &&
-	       tape_compare_out(record->function, found->out, record->out) < 0;
-}
-
-/* Keep what discovery showed, once: programs ask for the same list again and again. */
-static void settle_discovery(struct record *record)
-{
-	struct found *found = engine.found;
-	while (found != NULL && !same_found(found, record))
-		found = found->next;
-	if (found == NULL && (found = tape_arena_get(&engine.keep, sizeof(*found))) != NULL) {
-		found->next = NULL;
-		found->function = record->function;
-		found->rv = record->rv;
-		memcpy(found->in, record->in, sizeof(found->in));
-		memcpy(found->out, record->out, sizeof(found->out));
-		if (engine.found_last == NULL)
-			engine.found = found;
-		else
-			engine.found_last->next = found;
-		engine.found_last = found;
-		/* Its values live in the record's arena: that stays, and the record with it. */
-		record->next = engine.kept;
-		engine.kept = record;
-		return;
-	}
-	free_record(record);
-}
-
-/* Search the rest of the trace for discovery, beside the reading for calls. */
-static void find_all(void)
-{
-	struct tape_error error = { 0 };
-	struct tape_reader *reader;
-	if (engine.all_found || engine.ended)
-		return;
-	engine.all_found = true;
-	if (tape_reader_open(&reader, engine.options.trace, &error) < 0)
-		return;
-	struct tape_reader *reading = engine.reader;
-	struct record *open = engine.open;
-	struct tape_item item;
-	engine.reader = reader;
-	engine.open = NULL;
-	uint64_t position = engine.position;
-	for (int result = 1; result > 0;) {
-		tape_arena_reset(&engine.item);
-		result = tape_reader_next(reader, &engine.item, &item, &error);
-		if (result <= 0)
-			break;
-		if (item.kind == TAPE_ITEM_CALL && item.function != TAPE_FN_COUNT &&
-		    tape_functions[item.function].finds)
-			result = take_call(&item, &error) < 0 ? -1 : 1;
-		else if (item.kind == TAPE_ITEM_RETURN && engine.open != NULL &&
-		         engine.open->id == item.id)
-			result = take_return(&item, &error) < 0 ? -1 : 1;
-	}
-	engine.reader = reading;
-	engine.open = open;
-	engine.position = position;
-	tape_reader_close(reader);
-}
 
 static bool find(enum tape_function_id id, const uintptr_t *words,
                  const struct tape_value **ret_out, CK_RV *ret_rv)
@@ -583,7 +130,7 @@ bool replay_find(enum tape_function_id id, const uintptr_t *words,
 	enter(pages);
 	bool known = find(id, words, ret_out, ret_rv);
 	if (!known && !engine.all_found) {
-		find_all();
+		reading_find_all();
 		known = find(id, words, ret_out, ret_rv);
 	}
 	leave(pages);
@@ -719,7 +266,7 @@ static struct record *match(struct lane *lane, const struct tape_function *funct
 		if (r->return_at < limit)
 			limit = r->return_at;
 		if (r->next == NULL && engine.lanes && engine.position <= limit)
-			read_ahead(lane, NULL);
+			reading_ahead(lane, NULL);
 	}
 	return NULL;
 }
@@ -785,7 +332,7 @@ static bool rebind(struct lane *lane, const struct tape_function *function, cons
 	do {
 		if (exchange(lane, function, words, live))
 			return true;
-	} while (engine.pending < MAX_PENDING && read_ahead(NULL, NULL));
+	} while (engine.pending < MAX_PENDING && reading_ahead(NULL, NULL));
 	return exchange(lane, function, words, live);
 }
 
@@ -804,7 +351,7 @@ static CK_RV finish(struct lane *lane, struct record *before, struct record *rec
                     const uintptr_t *words, const struct tape_value *live)
 {
 	if (record->return_at == NOT_YET && !engine.ended)
-		read_ahead(NULL, record);
+		reading_ahead(NULL, record);
 	if (record->return_at == NOT_YET)
 		return diverge(record->function, words, REPORT_NO_RETURN, record, -1,
 		               "the recorded call did not return");
@@ -818,7 +365,7 @@ static CK_RV finish(struct lane *lane, struct record *before, struct record *rec
 			atomic_fetch_add(&report_counters->filled, filled);
 	}
 	if (record->opens != NULL)
-		record->opens->live = opened_session(record);
+		record->opens->live = reading_session(record);
 	if (engine.lanes)
 		remember(lane, record->digest);
 	consume(lane, before, record);
@@ -833,7 +380,7 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 	if (TAPE_UNLIKELY(lane == NULL))
 		return CKR_HOST_MEMORY;
 	if (lane->first == NULL)
-		read_ahead(lane, NULL);
+		reading_ahead(lane, NULL);
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
 	struct record *before = NULL;
 	int argument;
@@ -898,7 +445,7 @@ CK_RV replay_call(enum tape_function_id id, const uintptr_t *words)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static bool refuse(const struct tape_error *error)
+bool engine_refuse(const struct tape_error *error)
 {
 	char sentence[sizeof(error->sentence) + sizeof(engine.options.trace) + 32];
 	if (error->line == 0)
@@ -925,7 +472,7 @@ static bool open_trace(void)
 	if (result >= 0)
 		result = tape_trace_overlaps(engine.reader, &error);
 	if (result < 0)
-		return refuse(&error);
+		return engine_refuse(&error);
 	engine.lanes = result != 0;
 	engine.process = getpid();
 	tape_arena_init(&engine.item, NULL, 0, TAPE_MAX_ITEM);
@@ -934,7 +481,7 @@ static bool open_trace(void)
 	atomic_fetch_add(&report_counters->loads, 1);
 	report_counters->magic = TAPE_PROGRESS_MAGIC;
 	/* Discovery stands at the beginning of a trace; the rest is searched only where it is asked for. */
-	read_ahead(&engine.main, NULL);
+	reading_ahead(&engine.main, NULL);
 	return true;
 }
 
@@ -969,7 +516,7 @@ static uint64_t count_unused(uint64_t *ret_line)
 			}
 		if (engine.ended)
 			return count;
-		read_ahead(NULL, NULL);
+		reading_ahead(NULL, NULL);
 	}
 }
 

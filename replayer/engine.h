@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the replayer knows of its trace: records that were read and not yet served, in their lanes
+ * (docs/replay.md), and what is kept of discovery. One for the process; all of it under the lock of
+ * replay.c. reading.c fills it, replay.c serves from it.
+ */
+#ifndef TAPE_REPLAYER_ENGINE_H
+#define TAPE_REPLAYER_ENGINE_H
+
+#include <sys/types.h>
+
+#include "core/compare.h"
+#include "core/trace.h"
+#include "core/value.h"
+#include "replayer/options.h"
+#include "replayer/plan.h"
+
+#define RECORD_ROOM 1536
+
+/* Records kept waiting at the most while lanes drift apart. */
+#define MAX_PENDING ((size_t)1 << 13)
+
+#define NOT_YET UINT64_MAX
+#define LATER \
+	(UINT64_MAX - 1) /* of a whole call: known to have returned, but not yet behind what */
+
+struct lane;
+
+struct record {
+	struct record *next; /* in its lane */
+	const struct tape_function *function;
+	struct plan plan;
+	uint64_t call_at,
+		return_at; /* positions in the trace; return_at is NOT_YET or LATER while it is open */
+	uint64_t id, line, until;
+	CK_RV rv;
+	unsigned int part;        /* of the trace */
+	bool partial;             /* an output, or all inputs, are not in the recording */
+	struct lane *opens;       /* the lane that its new session begins */
+	struct record *next_open; /* among the calls whose return has not been read */
+	uint64_t digest;          /* of inputs and outputs, for telling lanes apart */
+	struct tape_arena arena;  /* of the values, in and out */
+	struct tape_value in[TAPE_MAX_ARGUMENTS], out[TAPE_MAX_ARGUMENTS];
+	/* Where the arena begins: small calls need no page of their own, which the processor would have to find. */
+	_Alignas(16) char room[RECORD_ROOM];
+};
+
+struct lane {
+	struct lane *next;
+	uint64_t recorded, live; /* session handles; 0 where there is none yet */
+	uint64_t opener;         /* digest of the call that opened the session; 0 for none */
+	struct record *first, *last;
+	size_t served;
+	uint64_t *history; /* digests of the first MAX_HISTORY calls served */
+};
+
+struct found {
+	struct found *next;
+	const struct tape_function *function;
+	struct tape_value in[TAPE_MAX_ARGUMENTS], out[TAPE_MAX_ARGUMENTS];
+	CK_RV rv;
+};
+
+struct engine {
+	enum { UNOPENED, OPEN, FAILED } state;
+	struct options options;
+	struct tape_reader *reader;
+	bool lanes;        /* calls overlap: keep the order per lane */
+	bool ended;        /* all of the trace is read */
+	unsigned int part; /* that is being read */
+	bool gaps;         /* lines are missing: a return may lack its call */
+	bool all_found;    /* the whole trace was searched for discovery */
+	uint64_t position;
+	size_t pending;
+	struct lane main; /* calls without a session; all calls where nothing overlaps */
+	struct lane *sessions;
+	struct record *open;       /* calls whose return has not been read */
+	struct record *retired;    /* served; their memory is still to be given back */
+	struct record *unused;     /* free records with warm arenas */
+	size_t ahead;              /* bytes read since reading began */
+	struct tape_arena item;    /* the one that is being read */
+	struct tape_arena scratch; /* of the live call */
+	struct tape_arena keep;    /* lives as long as the process: discovery */
+	struct found *found, *found_last;
+	struct record *kept; /* that hold what was found */
+	struct tape_bindings bindings;
+	const struct record *candidate; /* being compared: tells the live parameter's structure */
+	uint64_t served;
+	pid_t process; /* that opened the trace: the one whose end is the replay's */
+};
+
+extern struct engine engine;
+
+static inline void take_out(struct lane *lane, struct record *before, struct record *record)
+{
+	if (before == NULL)
+		lane->first = record->next;
+	else
+		before->next = record->next;
+	if (lane->last == record)
+		lane->last = before;
+	engine.pending--;
+}
+
+/* Done with a record while a program waits for its answer: giving back memory is left to the reading. */
+static inline void retire_record(struct record *record)
+{
+	if (TAPE_UNLIKELY(record->return_at == LATER)) {
+		struct record **link = &engine.open;
+		while (*link != record)
+			link = &(*link)->next_open;
+		*link = record->next_open;
+	}
+	record->next = engine.retired;
+	engine.retired = record;
+}
+
+/*
+ * Read on, a batch at a time so that the clock is not asked for every call: at least until `lane` has a
+ * record and the return of `wanted` has been read (either may be NULL). Returns false at the end; what
+ * cannot be read has been reported then.
+ */
+bool reading_ahead(const struct lane *lane, const struct record *wanted);
+
+/* Search the rest of the trace for discovery, once, beside the reading for calls. */
+void reading_find_all(void);
+
+/* The lane of a recorded session handle, made where there is none; NULL without memory. */
+struct lane *reading_lane(uint64_t handle);
+
+/* The handle of the session that a call returned, or 0. */
+uint64_t reading_session(const struct record *record);
+
+/* Report that the trace cannot be served. Returns false. */
+bool engine_refuse(const struct tape_error *error);
+
+#endif
