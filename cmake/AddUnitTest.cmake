@@ -5,8 +5,6 @@
 # One cmocka program, build/tests/test-<name>, and the test unit.<name>. It finds the checkout in
 # P11TAPE_SOURCE_DIR, as every test does (TAPE_TEST_ENVIRONMENT).
 
-pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-
 function(tape_add_unit_test name)
 	cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
 

@@ -25,6 +25,17 @@
 #define TAPE_EACH_8(m, t, ...) m t, TAPE_EACH_7(m, __VA_ARGS__)
 #define TAPE_EACH(m, ...) TAPE_CAT(TAPE_EACH_, TAPE_COUNT(__VA_ARGS__))(m, __VA_ARGS__)
 
+/* SEQ(M, t1, t2, …) is M t1 M t2 …: for statements. */
+#define TAPE_SEQ_1(m, t) m t
+#define TAPE_SEQ_2(m, t, ...) m t TAPE_SEQ_1(m, __VA_ARGS__)
+#define TAPE_SEQ_3(m, t, ...) m t TAPE_SEQ_2(m, __VA_ARGS__)
+#define TAPE_SEQ_4(m, t, ...) m t TAPE_SEQ_3(m, __VA_ARGS__)
+#define TAPE_SEQ_5(m, t, ...) m t TAPE_SEQ_4(m, __VA_ARGS__)
+#define TAPE_SEQ_6(m, t, ...) m t TAPE_SEQ_5(m, __VA_ARGS__)
+#define TAPE_SEQ_7(m, t, ...) m t TAPE_SEQ_6(m, __VA_ARGS__)
+#define TAPE_SEQ_8(m, t, ...) m t TAPE_SEQ_7(m, __VA_ARGS__)
+#define TAPE_SEQ(m, ...) TAPE_CAT(TAPE_SEQ_, TAPE_COUNT(__VA_ARGS__))(m, __VA_ARGS__)
+
 /* A tuple as parameter declarations: kind_IN_BYTES_1 pData, kind_IN_BYTES_2 ulDataLen. */
 #define TAPE_DECL_2(k, a) kind_##k##_1 a
 #define TAPE_DECL_3(k, a, b) kind_##k##_1 a, kind_##k##_2 b
@@ -39,6 +50,12 @@
 #define TAPE_WORDS_3(k, a, b) (uintptr_t)(a), (uintptr_t)(b)
 #define TAPE_WORDS_4(k, a, b, c) (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c)
 #define TAPE_WORDS(...) TAPE_CAT(TAPE_WORDS_, TAPE_COUNT(__VA_ARGS__))(__VA_ARGS__)
+
+/* The way back: a tuple as variables, filled from the words that `word` walks over. */
+#define TAPE_UNBOX_2(k, a) kind_##k##_1 a = (kind_##k##_1) * word++;
+#define TAPE_UNBOX_3(k, a, b) TAPE_UNBOX_2(k, a) kind_##k##_2 b = (kind_##k##_2) * word++;
+#define TAPE_UNBOX_4(k, a, b, c) TAPE_UNBOX_3(k, a, b) kind_##k##_3 c = (kind_##k##_3) * word++;
+#define TAPE_UNBOX(...) TAPE_CAT(TAPE_UNBOX_, TAPE_COUNT(__VA_ARGS__))(__VA_ARGS__)
 
 /* How many words a tuple takes. */
 #define TAPE_ARITY_2(k, a) 1

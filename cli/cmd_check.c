@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * p11tape check: run the conformance suites against a module.
+ */
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "core/system.h"
+#include "suites/coverage.h"
+#include "suites/list.h"
+#include "suites/report.h"
+#include "suites/rules.h"
+#include "suites/runner.h"
+
+static const char usage[] =
+	"usage: p11tape check -m MODULE [options] [CHECK…]\n"
+	"\n"
+	"Tries a module against the rules of PKCS#11, each check in a process of its own,\n"
+	"and prints what it found. CHECK is a name or a pattern: 'finalize/*'.\n"
+	"\n"
+	"  -m, --module FILE        the module\n"
+	"      --slot NUMBER        the slot to use; or\n"
+	"      --token LABEL        the token to use (default: the first that is there)\n"
+	"      --pin PIN            the user's PIN, also in P11TAPE_PIN; better:\n"
+	"      --pin-file FILE      its first line\n"
+	"      --so-pin PIN         the security officer's, also in P11TAPE_SO_PIN\n"
+	"      --so-pin-file FILE\n"
+	"      --init-args TEXT     for C_Initialize's pReserved, as NSS and p11-kit have it\n"
+	"      --destructive        also what changes the token: objects, PINs, C_InitToken\n"
+	"      --spec VERSION       the rules of this version: 2.40, 3.0, 3.1, 3.2 (default:\n"
+	"                           the module's own)\n"
+	"\n"
+	"      --suite NAME         only this suite; may be repeated\n"
+	"      --rule R-057         only checks that assert this rule; may be repeated\n"
+	"      --list               print the checks that would run\n"
+	"      --coverage           print which checks assert which rule, as Markdown\n"
+	"      --shard I/N          only the I-th of N parts\n"
+	"      --repeat N           run everything so many times\n"
+	"  -j, --jobs N             checks at a time (default: the processors there are)\n"
+	"      --timeout SECONDS    that a check may take (default: 10)\n"
+	"\n"
+	"      --format FORMAT      text, tap, junit or json\n"
+	"  -o, --output FILE        print there\n"
+	"      --evidence DIR       where to keep the trace of each finding (default:\n"
+	"                           p11tape-check)\n"
+	"      --keep-all           keep the traces of all checks\n"
+	"      --direct             do not record\n"
+	"  -v, --verbose            print what passed and what was skipped, and notes\n"
+	"      --help               print this\n"
+	"\n"
+	"Exit status: 0; 1 where a check failed; 2 for an error of p11tape's, or where\n"
+	"nothing could be tried.\n";
+
+#define MAX_SELECTIONS 64
+
+struct options {
+	struct target target;
+	struct run_options run;
+	struct report report;
+	const char *output;
+	bool list, coverage, direct;
+	const char *suites[MAX_SELECTIONS];
+	uint64_t rules[MAX_SELECTIONS];
+	size_t suite_count, rule_count;
+	uint64_t shard, shards, repeat;
+	char **patterns;
+	size_t pattern_count;
+	uint64_t slot;
+};
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static bool read_pin_file(const char *path, char pin[TARGET_PIN_SIZE])
+{
+	FILE *file = fopen(path, "re");
+	if (file == NULL || fgets(pin, TARGET_PIN_SIZE, file) == NULL) {
+		tape_cli_fail("no PIN can be read from %s%s%s", path, file == NULL ? ": " : "",
+		              file == NULL ? strerror(errno) : "");
+		if (file != NULL)
+			fclose(file);
+		return false;
+	}
+	fclose(file);
+	pin[strcspn(pin, "\r\n")] = 0;
+	return true;
+}
+
+static bool take_pin(const char *text, char pin[TARGET_PIN_SIZE], bool *ret_has)
+{
+	if (text == NULL)
+		return true;
+	*ret_has = true;
+	if ((size_t)snprintf(pin, TARGET_PIN_SIZE, "%s", text) < TARGET_PIN_SIZE)
+		return true;
+	tape_cli_fail("a PIN has less than %d bytes", TARGET_PIN_SIZE);
+	return false;
+}
+
+static bool take_spec(const char *text, unsigned int *ret_spec)
+{
+	static const struct {
+		const char *name;
+		unsigned int spec;
+	} versions[] = { { "2.40", SPEC(2, 40) },
+		         { "3.0", SPEC(3, 0) },
+		         { "3.1", SPEC(3, 1) },
+		         { "3.2", SPEC(3, 2) } };
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(versions); i++)
+		if (strcmp(versions[i].name, text) == 0) {
+			*ret_spec = versions[i].spec;
+			return true;
+		}
+	tape_cli_fail("--spec is 2.40, 3.0, 3.1 or 3.2, not '%s'", text);
+	return false;
+}
+
+static bool take_number(const char *option, const char *text, uint64_t most, uint64_t *ret_number)
+{
+	if (tape_cli_number(text, ret_number) && *ret_number != 0 && *ret_number <= most)
+		return true;
+	tape_cli_fail("--%s is a number from 1 to %llu, not '%s'", option, (unsigned long long)most,
+	              text);
+	return false;
+}
+
+static bool take_rule(struct options *options, const char *text)
+{
+	uint64_t number;
+	const char *digits = strncmp(text, "R-", 2) == 0 ? text + 2 : text;
+	while (digits[0] == '0' && digits[1] != 0)
+		digits++;
+	if (!tape_cli_number(digits, &number) || rule_find((unsigned int)number) == NULL) {
+		tape_cli_fail("there is no rule '%s'; docs/conformance-coverage.md lists them",
+		              text);
+		return false;
+	}
+	options->rules[options->rule_count++] = number;
+	return true;
+}
+
+static bool take_shard(struct options *options, const char *text)
+{
+	unsigned int shard, shards;
+	char rest;
+	if (sscanf(text, "%u/%u%c", &shard, &shards, &rest) == 2 && shard >= 1 && shard <= shards) {
+		options->shard = shard - 1;
+		options->shards = shards;
+		return true;
+	}
+	tape_cli_fail("--shard is I/N, such as 1/4, not '%s'", text);
+	return false;
+}
+
+static bool take_suite(struct options *options, const char *name)
+{
+	for (size_t i = 0; i < suite_count; i++)
+		if (strcmp(suites[i].name, name) == 0) {
+			options->suites[options->suite_count++] = suites[i].name;
+			return true;
+		}
+	tape_cli_fail("there is no suite '%s'; 'p11tape check --list' prints all checks", name);
+	return false;
+}
+
+enum option_code {
+	OPTION_SLOT = 256,
+	OPTION_TOKEN,
+	OPTION_PIN,
+	OPTION_PIN_FILE,
+	OPTION_SO_PIN,
+	OPTION_SO_PIN_FILE,
+	OPTION_INIT_ARGS,
+	OPTION_DESTRUCTIVE,
+	OPTION_SPEC,
+	OPTION_SUITE,
+	OPTION_RULE,
+	OPTION_LIST,
+	OPTION_COVERAGE,
+	OPTION_SHARD,
+	OPTION_REPEAT,
+	OPTION_TIMEOUT,
+	OPTION_FORMAT,
+	OPTION_EVIDENCE,
+	OPTION_KEEP_ALL,
+	OPTION_DIRECT,
+	OPTION_HELP,
+};
+
+static const struct option long_options[] = {
+	{ "module", required_argument, NULL, 'm' },
+	{ "slot", required_argument, NULL, OPTION_SLOT },
+	{ "token", required_argument, NULL, OPTION_TOKEN },
+	{ "pin", required_argument, NULL, OPTION_PIN },
+	{ "pin-file", required_argument, NULL, OPTION_PIN_FILE },
+	{ "so-pin", required_argument, NULL, OPTION_SO_PIN },
+	{ "so-pin-file", required_argument, NULL, OPTION_SO_PIN_FILE },
+	{ "init-args", required_argument, NULL, OPTION_INIT_ARGS },
+	{ "destructive", no_argument, NULL, OPTION_DESTRUCTIVE },
+	{ "spec", required_argument, NULL, OPTION_SPEC },
+	{ "suite", required_argument, NULL, OPTION_SUITE },
+	{ "rule", required_argument, NULL, OPTION_RULE },
+	{ "list", no_argument, NULL, OPTION_LIST },
+	{ "coverage", no_argument, NULL, OPTION_COVERAGE },
+	{ "shard", required_argument, NULL, OPTION_SHARD },
+	{ "repeat", required_argument, NULL, OPTION_REPEAT },
+	{ "jobs", required_argument, NULL, 'j' },
+	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
+	{ "format", required_argument, NULL, OPTION_FORMAT },
+	{ "output", required_argument, NULL, 'o' },
+	{ "evidence", required_argument, NULL, OPTION_EVIDENCE },
+	{ "keep-all", no_argument, NULL, OPTION_KEEP_ALL },
+	{ "direct", no_argument, NULL, OPTION_DIRECT },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static bool take_option(struct options *options, int option)
+{
+	struct target *target = &options->target;
+	uint64_t number;
+	if ((option == OPTION_SUITE && options->suite_count == MAX_SELECTIONS) ||
+	    (option == OPTION_RULE && options->rule_count == MAX_SELECTIONS)) {
+		tape_cli_fail("at most %d suites and rules can be named", MAX_SELECTIONS);
+		return false;
+	}
+	switch (option) {
+	case 'm':
+		return tape_cli_absolute(optarg, target->module);
+	case OPTION_SLOT:
+		if (!tape_cli_number(optarg, &options->slot)) {
+			tape_cli_fail("--slot is a number, not '%s'", optarg);
+			return false;
+		}
+		target->slot = (CK_SLOT_ID)options->slot;
+		target->slot_is_given = true;
+		return true;
+	case OPTION_TOKEN:
+		snprintf(target->token, sizeof(target->token), "%s", optarg);
+		return true;
+	case OPTION_PIN:
+		return take_pin(optarg, target->pin, &target->has_pin);
+	case OPTION_PIN_FILE:
+		return target->has_pin = read_pin_file(optarg, target->pin);
+	case OPTION_SO_PIN:
+		return take_pin(optarg, target->so_pin, &target->has_so_pin);
+	case OPTION_SO_PIN_FILE:
+		return target->has_so_pin = read_pin_file(optarg, target->so_pin);
+	case OPTION_INIT_ARGS:
+		snprintf(target->init_args, sizeof(target->init_args), "%s", optarg);
+		return true;
+	case OPTION_DESTRUCTIVE:
+		return target->destructive = true;
+	case OPTION_SPEC:
+		return take_spec(optarg, &target->spec);
+	case OPTION_SUITE:
+		return take_suite(options, optarg);
+	case OPTION_RULE:
+		return take_rule(options, optarg);
+	case OPTION_LIST:
+		return options->list = true;
+	case OPTION_COVERAGE:
+		return options->coverage = true;
+	case OPTION_SHARD:
+		return take_shard(options, optarg);
+	case OPTION_REPEAT:
+		return take_number("repeat", optarg, 1000000, &options->repeat);
+	case 'j':
+		if (!take_number("jobs", optarg, 64, &number))
+			return false;
+		options->run.jobs = (unsigned int)number;
+		return true;
+	case OPTION_TIMEOUT:
+		if (!take_number("timeout", optarg, 86400, &number))
+			return false;
+		options->run.timeout = (unsigned int)number;
+		return true;
+	case OPTION_FORMAT:
+		if (report_format_find(optarg, &options->report.format))
+			return true;
+		tape_cli_fail("--format is text, tap, junit or json, not '%s'", optarg);
+		return false;
+	case 'o':
+		options->output = optarg;
+		return true;
+	case OPTION_EVIDENCE:
+		options->run.evidence = optarg;
+		return true;
+	case OPTION_KEEP_ALL:
+		return options->run.keep_all = true;
+	case OPTION_DIRECT:
+		return options->direct = true;
+	case 'v':
+		return options->report.verbose = true;
+	default:
+		tape_cli_misused("check");
+		return false;
+	}
+}
+
+/* ---- choosing -------------------------------------------------------------------------------- */
+
+static bool is_among(const struct options *options, const struct check_row *row)
+{
+	char name[CHECK_NAME_SIZE * 2];
+	bool wanted = options->suite_count == 0;
+	for (size_t i = 0; i < options->suite_count; i++)
+		wanted |= strcmp(options->suites[i], row->suite) == 0;
+	bool asserts = options->rule_count == 0;
+	for (size_t i = 0; i < options->rule_count; i++)
+		for (size_t j = 0; j < CHECK_RULES; j++)
+			asserts |= row->rules[j] == options->rules[i];
+	bool matches = options->pattern_count == 0;
+	snprintf(name, sizeof(name), "%s/%s", row->suite, row->name);
+	for (size_t i = 0; i < options->pattern_count; i++)
+		matches |= fnmatch(options->patterns[i], name, 0) == 0;
+	return wanted && asserts && matches &&
+	       (options->target.destructive || (row->needs & NEED_DESTRUCTIVE) == 0);
+}
+
+static const struct check_row **choose(const struct options *options, const struct check_list *list,
+                                       size_t *ret_count)
+{
+	const struct check_row **rows = malloc((list->count + 1) * sizeof(*rows));
+	uint64_t seen = 0;
+	*ret_count = 0;
+	for (size_t i = 0; rows != NULL && i < list->count; i++)
+		if (is_among(options, list->rows[i]) && seen++ % options->shards == options->shard)
+			rows[(*ret_count)++] = list->rows[i];
+	return rows;
+}
+
+static void print_list(const struct check_row *const *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		printf("%s/%s", rows[i]->suite, rows[i]->name);
+		for (size_t j = 0; j < CHECK_RULES && rows[i]->rules[j] != 0; j++)
+			printf(" R-%03u", rows[i]->rules[j]);
+		printf("  %s\n", rows[i]->what);
+	}
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+/* What the module lacks for more to be tried, and what to do about it. */
+static void tell_lacks(const struct target *target)
+{
+	if (target->trouble[0] != 0)
+		tape_cli_warn("%s", target->trouble);
+	if (!target->initializes)
+		return;
+	if (!target->has_slot)
+		tape_cli_warn("there is no slot: nothing behind C_GetSlotList can be tried");
+	else if (!target->has_token)
+		tape_cli_warn("slot %lu has no initialised token: initialise one, or name another "
+		              "slot with --slot",
+		              (unsigned long)target->slot);
+	else if ((target->token_info.flags & CKF_LOGIN_REQUIRED) != 0 && !target->user_logs_in)
+		tape_cli_warn(
+			target->has_pin
+				? "the user's PIN was refused: it is not tried again, and what "
+				  "needs it is skipped"
+				: "there is no PIN: what needs the user logged in is skipped "
+				  "(--pin-file, P11TAPE_PIN)");
+}
+
+static void add_result(void *context, const struct result *result)
+{
+	report_add(context, result);
+}
+
+static bool make_evidence(const char *directory)
+{
+	if (mkdir(directory, 0700) == 0 || errno == EEXIST)
+		return true;
+	tape_cli_fail("the directory %s for evidence cannot be made: %s", directory,
+	              strerror(errno));
+	return false;
+}
+
+static int run(struct options *options, const struct check_row *const *rows, size_t count)
+{
+	struct report *report = &options->report;
+	struct tape_error error = { 0 };
+	int result = run_ask(&options->target, &options->run, &error);
+	if (result < 0)
+		return tape_cli_fail("%s", error.sentence);
+	tell_lacks(&options->target);
+	if (!make_evidence(options->run.evidence))
+		return TAPE_EXIT_BAD;
+	report->target = &options->target;
+	report->evidence = options->run.evidence;
+	report->total = count * options->repeat;
+	report->to = options->output == NULL ? stdout : fopen(options->output, "we");
+	if (report->to == NULL)
+		return tape_cli_fail("%s cannot be written: %s", options->output, strerror(errno));
+	report->progress = isatty(fileno(report->to)) != 0 && report->format == REPORT_TEXT;
+	report_begin(report);
+	for (uint64_t i = 0; i < options->repeat && result == 0; i++)
+		result = run_checks(rows, count, &options->target, &options->run, add_result,
+		                    report, &error);
+	report_end(report);
+	if (report->to != stdout && fclose(report->to) != 0)
+		return tape_cli_fail("%s cannot be written: %s", options->output, strerror(errno));
+	/* Only where nothing was kept in it. */
+	rmdir(options->run.evidence);
+	if (result < 0)
+		return tape_cli_fail("%s", error.sentence);
+	if (report->verdicts[VERDICT_ERROR] != 0)
+		return TAPE_EXIT_BAD;
+	return report->verdicts[VERDICT_FAIL] != 0 ? TAPE_EXIT_FOUND : TAPE_EXIT_GOOD;
+}
+
+static int check(struct options *options)
+{
+	struct check_list list;
+	size_t count;
+	list_make(&list);
+	const struct check_row **rows = choose(options, &list, &count);
+	int status;
+	if (rows == NULL || list.failed) {
+		status = tape_cli_fail("out of memory");
+	} else if (options->list) {
+		print_list(rows, count);
+		status = TAPE_EXIT_GOOD;
+	} else if (options->coverage) {
+		coverage_print(stdout, &list);
+		status = TAPE_EXIT_GOOD;
+	} else if (count == 0) {
+		status = tape_cli_fail("no check is of that name, suite and rule");
+	} else if (options->target.module[0] == 0) {
+		status = tape_cli_fail("which module to check is not said: -m MODULE");
+	} else if (access(options->target.module, R_OK) != 0) {
+		status = tape_cli_fail("%s: %s", options->target.module, strerror(errno));
+	} else {
+		status = run(options, rows, count);
+	}
+	free(rows);
+	list_done(&list);
+	return status;
+}
+
+int tape_cmd_check(int argc, char **argv)
+{
+	static struct options options;
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	options.run.jobs = processors > 0 && processors < 64 ? (unsigned int)processors : 1;
+	options.run.timeout = 10;
+	options.run.evidence = "p11tape-check";
+	options.shards = 1;
+	options.repeat = 1;
+	if (!take_pin(getenv("P11TAPE_PIN"), options.target.pin, &options.target.has_pin) ||
+	    !take_pin(getenv("P11TAPE_SO_PIN"), options.target.so_pin, &options.target.has_so_pin))
+		return TAPE_EXIT_BAD;
+	for (int option; (option = getopt_long(argc, argv, "m:j:o:v", long_options, NULL)) != -1;) {
+		if (option == OPTION_HELP)
+			return tape_cli_usage(usage);
+		if (!take_option(&options, option))
+			return TAPE_EXIT_BAD;
+	}
+	options.patterns = argv + optind;
+	options.pattern_count = (size_t)(argc - optind);
+	if (!options.direct && !options.list && !options.coverage &&
+	    !tape_cli_module("p11tape-recorder.so", options.target.recorder))
+		return TAPE_EXIT_BAD;
+	int status = check(&options);
+	tape_wipe(options.target.pin, sizeof(options.target.pin));
+	tape_wipe(options.target.so_pin, sizeof(options.target.so_pin));
+	return status;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The process in which one check runs.
+ */
+#ifndef TAPE_SUITES_CHILD_H
+#define TAPE_SUITES_CHILD_H
+
+#include "suites/check.h"
+#include "suites/outcome.h"
+
+/*
+ * Run a check in this process, which was forked for it, and end what it began. Everything goes to
+ * `outcome`; whatever the process does after that, or instead, is the runner's to see.
+ */
+void child_run(const struct check_row *row, const struct target *target, struct outcome *outcome);
+
+/* Ask the module everything that struct target says was found out. As a check, in its own process. */
+void child_ask(struct target *target, struct outcome *outcome);
+
+/* The size of the check's buffer behind which `address` lies; 0 where it lies behind none. */
+size_t child_overrun(const void *address);
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+#include "suites/report.h"
+
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/system.h"
+#include "suites/rules.h"
+
+bool report_format_find(const char *name, enum report_format *ret_format)
+{
+	static const char *const names[] = { "text", "tap", "junit", "json" };
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(names); i++)
+		if (strcmp(names[i], name) == 0) {
+			*ret_format = (enum report_format)i;
+			return true;
+		}
+	return false;
+}
+
+static const char *const colours[] = { "", "", "\033[33m", "\033[31m", "\033[35m" };
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void clear_progress(const struct report *report)
+{
+	if (report->progress)
+		fputs("\r\033[K", report->to);
+}
+
+static void show_progress(const struct report *report)
+{
+	if (!report->progress || report->done == report->total)
+		return;
+	uint64_t taken = tape_clock_monotonic() - report->began;
+	uint64_t left = taken / report->done * (report->total - report->done);
+	fprintf(report->to,
+	        "%zu of %zu checks, %zu failed, %zu deviations, about %llu seconds left",
+	        report->done, report->total, report->verdicts[VERDICT_FAIL],
+	        report->verdicts[VERDICT_DEVIATION], (unsigned long long)(left / 1000000000u + 1));
+	fflush(report->to);
+}
+
+static void put_rule(FILE *to, unsigned int number)
+{
+	const struct rule *rule = rule_find(number);
+	if (rule != NULL)
+		fprintf(to, "            R-%03u %s (%s): %s\n", number, rule_strength_name(rule),
+		        rule->sections, rule->sentence);
+}
+
+static void text_result(const struct report *report, const struct result *result)
+{
+	const struct outcome *outcome = &result->outcome;
+	FILE *to = report->to;
+	bool colour = report->progress;
+	if (outcome->verdict <= VERDICT_SKIP && !report->verbose &&
+	    (outcome->verdict != VERDICT_PASS || outcome->note_count == 0))
+		return;
+	if (outcome->verdict == VERDICT_PASS && !report->verbose)
+		return;
+	fprintf(to, "%s%-9s%s %s/%s\n", colour ? colours[outcome->verdict] : "",
+	        verdict_name(outcome->verdict), colour ? "\033[m" : "", result->row->suite,
+	        result->row->name);
+	if (outcome->reason[0] != 0)
+		fprintf(to, "          %s\n", outcome->reason);
+	for (size_t i = 0; i < outcome->finding_count; i++) {
+		const struct finding *finding = &outcome->findings[i];
+		fprintf(to, "          %s\n", finding->text);
+		put_rule(to, finding->rule);
+	}
+	for (size_t i = 0; i < outcome->note_count; i++)
+		fprintf(to, "          note: %s\n", outcome->notes[i]);
+	if (result->trace[0] != 0)
+		fprintf(to, "          evidence: %s/%s\n", report->evidence, result->trace);
+}
+
+static void text_end(const struct report *report)
+{
+	uint64_t taken = tape_clock_monotonic() - report->began;
+	fprintf(report->to,
+	        "%zu checks in %llu.%llu s: %zu passed, %zu failed, %zu deviations, %zu skipped, "
+	        "%zu "
+	        "errors\n",
+	        report->done, (unsigned long long)(taken / 1000000000u),
+	        (unsigned long long)(taken / 100000000u % 10), report->verdicts[VERDICT_PASS],
+	        report->verdicts[VERDICT_FAIL], report->verdicts[VERDICT_DEVIATION],
+	        report->verdicts[VERDICT_SKIP], report->verdicts[VERDICT_ERROR]);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static void put_json(struct tape_buf *buf, const char *key, const char *text)
+{
+	tape_put_quoted(buf, key, strlen(key));
+	TAPE_PUT(buf, ": ");
+	tape_put_quoted_lossy(buf, text, strlen(text));
+}
+
+/* One object a line. */
+static void json_result(const struct report *report, const struct result *result)
+{
+	const struct outcome *outcome = &result->outcome;
+	char name[CHECK_NAME_SIZE * 2], room[8192];
+	struct tape_buf buf;
+	tape_buf_init(&buf, room, sizeof(room), (size_t)1 << 20);
+	snprintf(name, sizeof(name), "%s/%s", result->row->suite, result->row->name);
+	TAPE_PUT(&buf, "{");
+	put_json(&buf, "check", name);
+	TAPE_PUT(&buf, ", ");
+	put_json(&buf, "verdict", verdict_name(outcome->verdict));
+	TAPE_PUT(&buf, ", ");
+	put_json(&buf, "what", result->row->what);
+	TAPE_PUT(&buf, ", \"rules\": [");
+	for (size_t i = 0; i < CHECK_RULES && result->row->rules[i] != 0; i++) {
+		if (i != 0)
+			TAPE_PUT(&buf, ", ");
+		tape_put_decimal(&buf, result->row->rules[i]);
+	}
+	TAPE_PUT(&buf, "], \"seconds\": ");
+	tape_put_seconds(&buf, outcome->took, 6);
+	TAPE_PUT(&buf, ", \"findings\": [");
+	for (size_t i = 0; i < outcome->finding_count; i++) {
+		const struct finding *finding = &outcome->findings[i];
+		if (i != 0)
+			TAPE_PUT(&buf, ", ");
+		TAPE_PUT(&buf, "{\"rule\": ");
+		tape_put_decimal(&buf, finding->rule);
+		TAPE_PUT(&buf, ", ");
+		put_json(&buf, "verdict", verdict_name(finding->verdict));
+		TAPE_PUT(&buf, ", ");
+		put_json(&buf, "seen", finding->text);
+		TAPE_PUT(&buf, "}");
+	}
+	TAPE_PUT(&buf, "], \"notes\": [");
+	for (size_t i = 0; i < outcome->note_count; i++) {
+		if (i != 0)
+			TAPE_PUT(&buf, ", ");
+		tape_put_quoted_lossy(&buf, outcome->notes[i], strlen(outcome->notes[i]));
+	}
+	TAPE_PUT(&buf, "]");
+	if (outcome->reason[0] != 0) {
+		TAPE_PUT(&buf, ", ");
+		put_json(&buf, "reason", outcome->reason);
+	}
+	if (result->trace[0] != 0) {
+		TAPE_PUT(&buf, ", ");
+		put_json(&buf, "evidence", result->trace);
+	}
+	TAPE_PUT(&buf, "}\n");
+	fwrite(buf.data, 1, buf.length, report->to);
+	tape_buf_done(&buf);
+}
+
+/* ---- TAP ------------------------------------------------------------------------------------- */
+
+static void tap_result(const struct report *report, const struct result *result)
+{
+	const struct outcome *outcome = &result->outcome;
+	bool bad = outcome->verdict == VERDICT_FAIL || outcome->verdict == VERDICT_ERROR;
+	fprintf(report->to, "%sok %zu - %s/%s", bad ? "not " : "", report->done, result->row->suite,
+	        result->row->name);
+	if (outcome->verdict == VERDICT_SKIP)
+		fprintf(report->to, " # SKIP %s", outcome->reason);
+	fputc('\n', report->to);
+	for (size_t i = 0; i < outcome->finding_count; i++)
+		fprintf(report->to, "# %s: R-%03u: %s\n",
+		        verdict_name(outcome->findings[i].verdict), outcome->findings[i].rule,
+		        outcome->findings[i].text);
+	if (outcome->verdict == VERDICT_ERROR)
+		fprintf(report->to, "# error: %s\n", outcome->reason);
+}
+
+/* ---- JUnit ----------------------------------------------------------------------------------- */
+
+static void put_xml(FILE *to, const char *text)
+{
+	for (; *text != 0; text++) {
+		unsigned char c = (unsigned char)*text;
+		if (c == '<')
+			fputs("&lt;", to);
+		else if (c == '>')
+			fputs("&gt;", to);
+		else if (c == '&')
+			fputs("&amp;", to);
+		else if (c == '"')
+			fputs("&quot;", to);
+		else if (c < 0x20 && c != '\n' && c != '\t')
+			fputc('?', to);
+		else
+			fputc(c, to);
+	}
+}
+
+static void junit_result(const struct report *report, const struct result *result)
+{
+	const struct outcome *outcome = &result->outcome;
+	FILE *to = report->to;
+	fprintf(to, "<testcase classname=\"");
+	put_xml(to, result->row->suite);
+	fprintf(to, "\" name=\"");
+	put_xml(to, result->row->name);
+	fprintf(to, "\" time=\"%llu.%06llu\">\n", (unsigned long long)(outcome->took / 1000000000u),
+	        (unsigned long long)(outcome->took % 1000000000u / 1000u));
+	for (size_t i = 0; i < outcome->finding_count; i++) {
+		bool fails = outcome->findings[i].verdict == VERDICT_FAIL;
+		fprintf(to, fails ? "<failure message=\"" : "<system-out>deviation: ");
+		fprintf(to, "R-%03u: ", outcome->findings[i].rule);
+		put_xml(to, outcome->findings[i].text);
+		fprintf(to, fails ? "\"/>\n" : "</system-out>\n");
+	}
+	if (outcome->verdict == VERDICT_SKIP || outcome->verdict == VERDICT_ERROR) {
+		fprintf(to, outcome->verdict == VERDICT_SKIP ? "<skipped message=\""
+		                                             : "<error message=\"");
+		put_xml(to, outcome->reason);
+		fprintf(to, "\"/>\n");
+	}
+	fputs("</testcase>\n", to);
+}
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
+void report_begin(struct report *report)
+{
+	report->began = tape_clock_monotonic();
+	if (report->format == REPORT_TAP)
+		fprintf(report->to, "TAP version 13\n1..%zu\n", report->total);
+	else if (report->format == REPORT_JUNIT)
+		fprintf(report->to,
+		        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"p11tape "
+		        "check\" tests=\"%zu\">\n",
+		        report->total);
+}
+
+void report_add(struct report *report, const struct result *result)
+{
+	report->done++;
+	report->verdicts[result->outcome.verdict]++;
+	switch (report->format) {
+	case REPORT_TEXT:
+		clear_progress(report);
+		text_result(report, result);
+		show_progress(report);
+		break;
+	case REPORT_TAP:
+		tap_result(report, result);
+		break;
+	case REPORT_JUNIT:
+		junit_result(report, result);
+		break;
+	case REPORT_JSON:
+		json_result(report, result);
+		break;
+	}
+}
+
+void report_end(struct report *report)
+{
+	if (report->format == REPORT_TEXT)
+		text_end(report);
+	else if (report->format == REPORT_JUNIT)
+		fputs("</testsuite>\n", report->to);
+}

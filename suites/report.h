@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a run of checks prints: for people, or in one of the formats that machines read.
+ */
+#ifndef TAPE_SUITES_REPORT_H
+#define TAPE_SUITES_REPORT_H
+
+#include <stdio.h>
+
+#include "suites/runner.h"
+
+enum report_format { REPORT_TEXT, REPORT_TAP, REPORT_JUNIT, REPORT_JSON };
+
+struct report {
+	FILE *to;
+	enum report_format format;
+	bool verbose;  /* passes and skips too */
+	bool progress; /* a line that is overwritten, on a terminal */
+	const struct target *target;
+	const char *evidence; /* the directory's name */
+	size_t total, done;
+	size_t verdicts[VERDICT_COUNT];
+	uint64_t began, slept; /* monotonic nanoseconds */
+};
+
+/* Look a format up by its name. */
+bool report_format_find(const char *name, enum report_format *ret_format);
+
+void report_begin(struct report *report);
+void report_add(struct report *report, const struct result *result);
+void report_end(struct report *report);
+
+#endif

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# p11tape check: its options, its formats, its exit statuses, on SoftHSM2; and that
+# docs/conformance-coverage.md is what it prints.
+. "$(dirname "$0")/lib.sh"
+
+"$P11TAPE" check --coverage >coverage.md
+diff -u "$P11TAPE_SOURCE_DIR/docs/conformance-coverage.md" coverage.md ||
+	fail "docs/conformance-coverage.md is not what p11tape check --coverage prints: ci/coverage-page makes it"
+
+"$P11TAPE" check --list >list
+[[ $(wc -l <list) -gt 200 ]] || fail "only $(wc -l <list) checks"
+[[ -z $(cut -d ' ' -f 1 list | sort | uniq -d) ]] || fail "two checks have one name"
+
+new_token check
+check=("$P11TAPE" check -m "$softhsm")
+export P11TAPE_PIN=1234 P11TAPE_SO_PIN=5678
+
+# Everything that can be tried without changing the token: no error of ours.
+run all "${check[@]}" --format json
+[[ $(<all.status) == 0 || $(<all.status) == 1 ]] || fail "status $(<all.status): $(grep '"error"' all.out)"
+grep -c '^{"check": ' all.out >count
+[[ $(<count) == $(wc -l <list) || $(<count) -gt 200 ]] || fail "only $(<count) results"
+! grep '"verdict": "error"' all.out || fail "an error"
+python3 -c 'import json, sys; [json.loads(line) for line in sys.stdin]' <all.out
+
+# The same verdicts without the recorder, and one at a time.
+verdicts() { # FILE
+	python3 -c 'import json, sys
+for line in sorted(sys.stdin):
+    o = json.loads(line)
+    print(o["check"], o["verdict"], [f["seen"] for f in o["findings"]])' <"$1.out" | sort
+}
+run direct "${check[@]}" --format json --direct -j 1
+diff <(verdicts all) <(verdicts direct) || fail "not recorded, the verdicts are others"
+
+# Selection.
+run one "${check[@]}" finalize/twice
+grep -q '^1 checks in' one.out || fail "not one check: $(<one.out)"
+run rule "${check[@]}" --rule R-051 --list
+grep -q 'finalize/reserved' rule.out || fail "no check of R-051: $(<rule.out)"
+! grep -v 'R-051' rule.out || fail "others than R-051"
+"$P11TAPE" check --list --shard 1/3 >shard1
+"$P11TAPE" check --list --shard 2/3 >shard2
+"$P11TAPE" check --list --shard 3/3 >shard3
+diff <(sort list) <(sort shard1 shard2 shard3) || fail "three shards are not the whole"
+
+# Nonsense.
+for words in '--rule R-999' '--suite nothing' '--shard 3/2' '--jobs 0' '--spec 1.0' 'no-such-check' '--format xml'; do
+	# shellcheck disable=SC2086 # words
+	run bad "${check[@]}" $words
+	[[ $(<bad.status) == 2 && $(wc -l <bad.out) == 1 ]] || fail "$words: status $(<bad.status): $(<bad.out)"
+done
+run none "$P11TAPE" check -m /nonexistent.so
+[[ $(<none.status) == 2 ]] || fail "a module that does not exist: $(<none.status)"
+
+# No PIN is anywhere.
+! grep -r 1234 p11tape-check 2>/dev/null || fail "the PIN is in the evidence"
