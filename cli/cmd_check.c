@@ -322,7 +322,7 @@ static bool is_among(const struct options *options, const struct check_row *row)
 	for (size_t i = 0; i < options->pattern_count; i++)
 		matches |= fnmatch(options->patterns[i], name, 0) == 0;
 	return wanted && asserts && matches &&
-	       (options->target.destructive || (row->needs & NEED_DESTRUCTIVE) == 0);
+	       (options->target.destructive || !check_needs(row, NEED_DESTRUCTIVE));
 }
 
 static const struct check_row **choose(const struct options *options, const struct check_list *list,
@@ -353,7 +353,11 @@ static void print_list(const struct check_row *const *rows, size_t count)
 static void tell_lacks(const struct target *target)
 {
 	if (target->trouble[0] != 0)
-		tape_cli_warn("%s", target->trouble);
+		tape_cli_warn("%s%s", target->trouble,
+		              target->loads && !target->initializes && target->init_args[0] == 0
+		                      ? "; a module that wants a text in pReserved gets it by "
+		                        "--init-args"
+		                      : "");
 	if (!target->initializes)
 		return;
 	if (!target->has_slot)

@@ -2,10 +2,13 @@
 #include "suites/check.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,16 +26,31 @@ const char *verdict_name(enum verdict verdict)
 	return names[verdict];
 }
 
-const char *check_name(enum tape_group group, uint64_t value)
+static const char *name_or_number(const struct tape_name *name, uint64_t value)
 {
 	static char texts[8][24];
 	static unsigned int next;
-	const struct tape_name *name = tape_constant_name(group, value);
 	if (name != NULL)
 		return name->text;
 	char *text = texts[next++ % TAPE_ARRAY_SIZE(texts)];
 	snprintf(text, sizeof(texts[0]), "0x%llx", (unsigned long long)value);
 	return text;
+}
+
+const char *check_name(enum tape_group group, uint64_t value)
+{
+	return name_or_number(tape_constant_name(group, value), value);
+}
+
+const char *check_attribute_name(CK_ATTRIBUTE_TYPE type)
+{
+	return name_or_number(tape_attribute_name(type), type);
+}
+
+const char *check_mechanism_name(CK_MECHANISM_TYPE type)
+{
+	const struct tape_mechanism *row = tape_mechanism_find(type);
+	return name_or_number(row == NULL ? NULL : &row->name, type);
 }
 
 const char *check_rv_name(CK_RV rv)
@@ -133,6 +151,25 @@ static bool is_universal(CK_RV rv)
 	       rv == CKR_DEVICE_ERROR || rv == CKR_DEVICE_MEMORY;
 }
 
+/* The text of a call as people know it: "c->p11->C_Finalize(NULL)" is for the compiler. */
+static const char *call_text(const struct check *c, const char *call)
+{
+	static const struct {
+		const char *ours, *name;
+	} wrapped[] = { { "check_initialize(", "C_Initialize" },
+		        { "check_finalize(", "C_Finalize" },
+		        { "object_read(", "C_GetAttributeValue" } };
+	const char *arrow = strstr(call, "->C_");
+	if (arrow != NULL)
+		return arrow + 2;
+	if (strncmp(call, "check_call(", 11) == 0 && c->called != NULL)
+		return c->called;
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(wrapped); i++)
+		if (strncmp(call, wrapped[i].ours, strlen(wrapped[i].ours)) == 0)
+			return wrapped[i].name;
+	return call;
+}
+
 CK_RV check_expect_rv(struct check *c, unsigned int number, const char *call, CK_RV rv,
                       const CK_RV *codes, size_t count, const char *file, int line)
 {
@@ -146,10 +183,8 @@ CK_RV check_expect_rv(struct check *c, unsigned int number, const char *call, CK
 			return rv;
 		fails = fails && codes[i] != CKR_OK;
 	}
-	/* "c->p11->C_Finalize(NULL)" is for the compiler. */
-	const char *arrow = strstr(call, "->C_");
-	used = (size_t)snprintf(text, sizeof(text), "%s returned %s, expected ",
-	                        arrow == NULL ? call : arrow + 2, check_rv_name(rv));
+	used = (size_t)snprintf(text, sizeof(text), "%s returned %s, expected ", call_text(c, call),
+	                        check_rv_name(rv));
 	for (size_t i = 0; i < count && used < sizeof(text); i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
 		                         i == 0          ? ""
@@ -198,10 +233,8 @@ void check_error(struct check *c, const char *format, ...)
 
 void check_need_ok(struct check *c, const char *call, CK_RV rv)
 {
-	const char *arrow = strstr(call, "->C_");
 	if (rv != CKR_OK)
-		check_skip(c, "%s returned %s", arrow == NULL ? call : arrow + 2,
-		           check_rv_name(rv));
+		check_skip(c, "%s returned %s", call_text(c, call), check_rv_name(rv));
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -316,6 +349,23 @@ void check_load(struct check *c)
 		check_skip(c, "the module gives no function list");
 }
 
+char child_lock[64];
+
+/* Wait for the other processes: logins (LOCK_EX) for all, initialisations (LOCK_SH) for logins. */
+static int take_lock(int how)
+{
+	int fd = open(child_lock, O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && flock(fd, how) != 0 && errno == EINTR)
+		;
+	return fd;
+}
+
+static void give_lock(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 CK_RV check_initialize(struct check *c)
 {
 	/*
@@ -330,7 +380,9 @@ CK_RV check_initialize(struct check *c)
 	memcpy(text, c->target->init_args, sizeof(text));
 	if (text[0] != 0)
 		arguments.standard.pReserved = text;
+	int lock = take_lock(LOCK_SH);
 	CK_RV rv = c->p11->C_Initialize(&arguments);
+	give_lock(lock);
 	c->initialized = rv == CKR_OK;
 	return rv;
 }
@@ -372,9 +424,11 @@ bool check_login(struct check *c, CK_SESSION_HANDLE session, CK_USER_TYPE user)
 	/* The PIN was tried before: one that is wrong is never presented twice. */
 	if (!(so ? c->target->so_logs_in : c->target->user_logs_in))
 		return false;
+	int lock = take_lock(LOCK_EX);
 	CK_RV rv = (c->target->token_info.flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0
 	                   ? c->p11->C_Login(session, user, NULL, 0)
 	                   : c->p11->C_Login(session, user, (CK_UTF8CHAR_PTR)pin, strlen(pin));
+	give_lock(lock);
 	return rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN;
 }
 
@@ -404,6 +458,7 @@ tape_any_fn check_function(const struct check *c, enum tape_function_id id)
 CK_RV check_call(struct check *c, enum tape_function_id id, const uintptr_t *words)
 {
 	tape_any_fn function = check_function(c, id);
+	c->called = tape_functions[id].name.text;
 	return function == NULL ? CKR_FUNCTION_NOT_SUPPORTED : tape_call(function, id, words);
 }
 

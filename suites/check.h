@@ -42,12 +42,12 @@ enum need {
 	NEED_RW = 1 << 5 | NEED_SESSION,    /* it is read-write */
 	NEED_USER = 1 << 6 | NEED_SESSION,  /* the user is logged in, where the token wants that */
 	NEED_SO = 1 << 7 | NEED_RW,         /* the security officer is logged in */
-	NEED_DESTRUCTIVE = 1 << 8,          /* changes the token: only with --destructive */
 	NEED_ALONE = 1 << 9,                /* no other check may run meanwhile */
-	NEED_WRONG_PIN =
-		1 << 10 | NEED_ALONE, /* presents one wrong PIN: only if the token can bear it */
-	NEED_V30 = 1 << 11,           /* of PKCS#11 3.0 and later; c->p30 is there */
-	NEED_V32 = 1 << 12,           /* of PKCS#11 3.2 and later; c->p32 is there */
+	NEED_DESTRUCTIVE = 1 << 8 | NEED_ALONE, /* changes the token: only with --destructive */
+	NEED_WRONG_PIN = 1 << 10 | NEED_TOKEN |
+	                 NEED_ALONE, /* presents one wrong PIN: only if the token can bear it */
+	NEED_V30 = 1 << 11,          /* of PKCS#11 3.0 and later; c->p30 is there */
+	NEED_V32 = 1 << 12,          /* of PKCS#11 3.2 and later; c->p32 is there */
 	NEED_DIRECT =
 		1
 		<< 13, /* not through the recorder: looks at what the module does to the process */
@@ -66,6 +66,12 @@ struct check_row {
 	uintptr_t a, b, d;
 	const void *data;
 };
+
+/* Whether a check needs all of `need`. */
+static inline bool check_needs(const struct check_row *row, enum need need)
+{
+	return (row->needs & (unsigned int)need) == (unsigned int)need;
+}
 
 /* A row in short: CHECK(twice, NEED_INIT, "a second C_Finalize finds nothing to end", 52). */
 #define CHECK(function, need, sentence, ...) \
@@ -95,6 +101,7 @@ struct check {
 	CK_SLOT_ID slot;
 	CK_SESSION_HANDLE session;
 	bool initialized;
+	const char *called; /* what check_call() called last, for the report */
 	struct outcome *outcome;
 };
 
@@ -190,5 +197,7 @@ _Noreturn void check_error(struct check *c, const char *format, ...) TAPE_PRINTF
 /* "CKR_OK", or a number where the value has no name; one of a few buffers of the process. */
 const char *check_rv_name(CK_RV rv);
 const char *check_name(enum tape_group group, uint64_t value);
+const char *check_attribute_name(CK_ATTRIBUTE_TYPE type);
+const char *check_mechanism_name(CK_MECHANISM_TYPE type);
 
 #endif

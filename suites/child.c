@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "suites/objects.h"
+
 static struct outcome *current;
 
 /* The module wrote (or read) behind a buffer: keep which, and die of it. */
@@ -34,34 +36,44 @@ static void take_signals(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
-static bool needs(const struct check *c, enum need need)
+/* A wrong PIN may be presented only where the right one is known and no try has failed yet. */
+static void spare_the_pin(struct check *c)
 {
-	return (c->row->needs & (unsigned int)need) == (unsigned int)need;
+	CK_TOKEN_INFO info;
+	NEED_OK(c, c->p11->C_GetTokenInfo(c->slot, &info));
+	if (!c->target->user_logs_in)
+		check_skip(c, "no wrong PIN is presented where the right one is not known");
+	if ((info.flags & (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED |
+	                   CKF_PROTECTED_AUTHENTICATION_PATH)) != 0)
+		check_skip(c, "no wrong PIN is presented where it could lock the token");
 }
 
 static void prepare(struct check *c)
 {
 	const struct target *target = c->target;
-	if (needs(c, NEED_LOADED))
+	if (check_needs(c->row, NEED_LOADED))
 		check_load(c);
-	if (needs(c, NEED_V30) && c->p30 == NULL)
+	if (check_needs(c->row, NEED_V30) && c->p30 == NULL)
 		check_skip(c, "the module is of PKCS#11 2.40");
-	if (needs(c, NEED_V32) && c->p32 == NULL)
+	if (check_needs(c->row, NEED_V32) && c->p32 == NULL)
 		check_skip(c, "the module has no function list of PKCS#11 3.2");
-	if (needs(c, NEED_INIT))
+	if (check_needs(c->row, NEED_INIT))
 		NEED_OK(c, check_initialize(c));
-	if (needs(c, NEED_SLOT) && !target->has_slot)
+	if (check_needs(c->row, NEED_SLOT) && !target->has_slot)
 		check_skip(c, "the module has no slot");
 	c->slot = target->slot;
-	if (needs(c, NEED_TOKEN) && !target->has_token)
+	if (check_needs(c->row, NEED_TOKEN) && !target->has_token)
 		check_skip(c, "there is no initialised token in slot %lu",
 		           (unsigned long)target->slot);
-	if (needs(c, NEED_SESSION))
-		c->session = check_open(c, needs(c, NEED_RW) ? CKF_RW_SESSION : 0);
-	if (needs(c, NEED_USER) && (target->token_info.flags & CKF_LOGIN_REQUIRED) != 0 &&
+	if (check_needs(c->row, NEED_WRONG_PIN))
+		spare_the_pin(c);
+	if (check_needs(c->row, NEED_SESSION))
+		c->session = check_open(c, check_needs(c->row, NEED_RW) ? CKF_RW_SESSION : 0);
+	if (check_needs(c->row, NEED_USER) &&
+	    (target->token_info.flags & CKF_LOGIN_REQUIRED) != 0 &&
 	    !check_login(c, c->session, CKU_USER))
 		check_skip(c, "the user cannot be logged in without a PIN (--pin)");
-	if (needs(c, NEED_SO) && !check_login(c, c->session, CKU_SO))
+	if (check_needs(c->row, NEED_SO) && !check_login(c, c->session, CKU_SO))
 		check_skip(c, "the security officer cannot be logged in without a PIN (--so-pin)");
 }
 
@@ -92,6 +104,22 @@ void child_run(const struct check_row *row, const struct target *target, struct 
 {
 	struct check c = { .row = row, .target = target, .outcome = outcome };
 	run(&c);
+}
+
+/* ---- sweeping -------------------------------------------------------------------------------- */
+
+static void sweep(struct check *c)
+{
+	c->outcome->expectations++;
+	object_sweep(c);
+}
+
+void child_sweep(const struct target *target, struct outcome *outcome)
+{
+	static const struct check_row row = {
+		.suite = "target", .name = "sweep", .needs = NEED_RW | NEED_USER, .run = sweep
+	};
+	child_run(&row, target, outcome);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */

@@ -17,6 +17,15 @@ void child_run(const struct check_row *row, const struct target *target, struct 
 /* Ask the module everything that struct target says was found out. As a check, in its own process. */
 void child_ask(struct target *target, struct outcome *outcome);
 
+/* Destroy what checks that change the token have left in it. As a check, in its own process. */
+void child_sweep(const struct target *target, struct outcome *outcome);
+
+/*
+ * The file by which the processes of a run wait for each other: a login writes to the token, and a
+ * library that initialises meanwhile may find half of it (SoftHSM2 2.6.1 then has no such slot).
+ */
+extern char child_lock[64];
+
 /* The size of the check's buffer behind which `address` lies; 0 where it lies behind none. */
 size_t child_overrun(const void *address);
 

@@ -80,6 +80,7 @@ static void set_environment(const struct job *job, const struct target *target)
 	setenv("P11TAPE_TRACE", trace, 1);
 }
 
+/* A check's row, or NULL and one of the two errands: asking the module, sweeping the token. */
 static void start(struct run *run, struct job *job, const struct check_row *row,
                   struct target *asked)
 {
@@ -98,10 +99,13 @@ static void start(struct run *run, struct job *job, const struct check_row *row,
 	sigprocmask(SIG_SETMASK, &run->saved, NULL);
 	turn_output(job);
 	set_environment(job, run->target);
-	if (asked != NULL)
+	snprintf(child_lock, sizeof(child_lock), "%s/lock", run->directory);
+	if (row != NULL)
+		child_run(row, run->target, job->outcome);
+	else if (asked != NULL)
 		child_ask(asked, job->outcome);
 	else
-		child_run(row, run->target, job->outcome);
+		child_sweep(run->target, job->outcome);
 	_exit(0);
 }
 
@@ -223,7 +227,7 @@ static void finish(struct run *run, struct job *job, int status)
 	judge(run, job, status, &result);
 	clear(run, job, &result);
 	job->pid = 0;
-	if (run->report != NULL)
+	if (run->report != NULL && job->row != NULL)
 		run->report(run->context, &result);
 	else
 		*job->outcome = result.outcome;
@@ -262,6 +266,13 @@ static void wait_for_one(struct run *run)
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
+static int open_lock(const struct run *run)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "%s/lock", run->directory);
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
 static int begin(struct run *run, struct tape_error *error)
 {
 	const char *temporary = getenv("TMPDIR");
@@ -275,6 +286,11 @@ static int begin(struct run *run, struct tape_error *error)
 	sigaddset(&run->signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &run->signals, &run->saved);
 	run->job_count = run->options->jobs < MAX_JOBS ? run->options->jobs : MAX_JOBS;
+	int lock = open_lock(run);
+	if (lock < 0)
+		return tape_error_set(error, TAPE_E_SYSTEM, 0, "%s: %s", run->directory,
+		                      strerror(errno));
+	close(lock);
 	for (unsigned int i = 0; i < run->job_count; i++) {
 		struct job *job = &run->jobs[i];
 		snprintf(job->directory, sizeof(job->directory), "%s/%u", run->directory, i);
@@ -295,6 +311,9 @@ static void end(struct run *run)
 			munmap(job->outcome, sizeof(*job->outcome));
 		rmdir(job->directory);
 	}
+	char path[64];
+	snprintf(path, sizeof(path), "%s/lock", run->directory);
+	unlink(path);
 	rmdir(run->directory);
 	sigprocmask(SIG_SETMASK, &run->saved, NULL);
 }
@@ -328,9 +347,11 @@ static int start_one(struct run *run, const struct check_row *row, struct target
 		return tape_error_set(error, TAPE_E_SYSTEM, 0, "no process can be made: %s",
 		                      strerror(errno));
 	}
-	if (alone)
-		while (is_busy(run))
-			wait_for_one(run);
+	while (alone && is_busy(run))
+		wait_for_one(run);
+	/* What a check leaves in the token is nobody else's: one that died could not clear it away. */
+	if (row != NULL && check_needs(row, NEED_DESTRUCTIVE))
+		return start_one(run, NULL, NULL, error);
 	return 0;
 }
 
