@@ -46,6 +46,10 @@ static const char usage[] =
 	"  -j, --jobs N             checks at a time (default: the processors there are)\n"
 	"      --timeout SECONDS    that a check may take (default: 10)\n"
 	"\n"
+	"      --expect FILE        what is known of the module: known findings are no fail;\n"
+	"                           new ones and vanished ones are shown\n"
+	"      --bless              write FILE anew with what is found now\n"
+	"\n"
 	"      --format FORMAT      text, tap, junit or json\n"
 	"  -o, --output FILE        print there\n"
 	"      --evidence DIR       where to keep the trace of each finding (default:\n"
@@ -65,7 +69,8 @@ struct options {
 	struct run_options run;
 	struct report report;
 	const char *output;
-	bool list, coverage, direct;
+	const char *expect;
+	bool bless, list, coverage, direct;
 	const char *suites[MAX_SELECTIONS];
 	uint64_t rules[MAX_SELECTIONS];
 	size_t suite_count, rule_count;
@@ -186,6 +191,8 @@ enum option_code {
 	OPTION_SHARD,
 	OPTION_REPEAT,
 	OPTION_TIMEOUT,
+	OPTION_EXPECT,
+	OPTION_BLESS,
 	OPTION_FORMAT,
 	OPTION_EVIDENCE,
 	OPTION_KEEP_ALL,
@@ -212,6 +219,8 @@ static const struct option long_options[] = {
 	{ "repeat", required_argument, NULL, OPTION_REPEAT },
 	{ "jobs", required_argument, NULL, 'j' },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
+	{ "expect", required_argument, NULL, OPTION_EXPECT },
+	{ "bless", no_argument, NULL, OPTION_BLESS },
 	{ "format", required_argument, NULL, OPTION_FORMAT },
 	{ "output", required_argument, NULL, 'o' },
 	{ "evidence", required_argument, NULL, OPTION_EVIDENCE },
@@ -282,6 +291,11 @@ static bool take_option(struct options *options, int option)
 			return false;
 		options->run.timeout = (unsigned int)number;
 		return true;
+	case OPTION_EXPECT:
+		options->expect = optarg;
+		return true;
+	case OPTION_BLESS:
+		return options->bless = true;
 	case OPTION_FORMAT:
 		if (report_format_find(optarg, &options->report.format))
 			return true;
@@ -375,9 +389,17 @@ static void tell_lacks(const struct target *target)
 				  "(--pin-file, P11TAPE_PIN)");
 }
 
+struct collected {
+	struct report *report;
+	struct baseline found; /* for --bless */
+	bool failed;
+};
+
 static void add_result(void *context, const struct result *result)
 {
-	report_add(context, result);
+	struct collected *collected = context;
+	report_add(collected->report, result);
+	collected->failed |= !baseline_add(&collected->found, result);
 }
 
 static bool make_evidence(const char *directory)
@@ -389,37 +411,74 @@ static bool make_evidence(const char *directory)
 	return false;
 }
 
+/* Run all, and print. Returns the exit status. */
+static int run_and_report(struct options *options, const struct check_row *const *rows,
+                          size_t count, struct collected *collected)
+{
+	struct report *report = collected->report;
+	struct tape_error error = { 0 };
+	int result = 0;
+	report_begin(report);
+	for (uint64_t i = 0; i < options->repeat && result == 0; i++)
+		result = run_checks(rows, count, &options->target, &options->run, add_result,
+		                    collected, &error);
+	size_t vanished = report_end(report);
+	if (report->to != stdout && fclose(report->to) != 0)
+		return tape_cli_fail("%s cannot be written: %s", options->output, strerror(errno));
+	if (result < 0)
+		return tape_cli_fail("%s", error.sentence);
+	if (collected->failed)
+		return tape_cli_fail("out of memory");
+	if (options->bless &&
+	    baseline_write(&collected->found, options->expect, &options->target, &error) < 0)
+		return tape_cli_fail_at(options->expect, &error);
+	if (report->verdicts[VERDICT_ERROR] != 0)
+		return TAPE_EXIT_BAD;
+	/* Of a module that is known every change counts. */
+	bool found = report->verdicts[VERDICT_FAIL] != 0 || vanished != 0 ||
+	             (report->known != NULL && report->verdicts[VERDICT_DEVIATION] != 0);
+	return found && !options->bless ? TAPE_EXIT_FOUND : TAPE_EXIT_GOOD;
+}
+
 static int run(struct options *options, const struct check_row *const *rows, size_t count)
 {
 	struct report *report = &options->report;
+	struct collected collected = { .report = report };
+	struct baseline known;
 	struct tape_error error = { 0 };
-	int result = run_ask(&options->target, &options->run, &error);
-	if (result < 0)
-		return tape_cli_fail("%s", error.sentence);
+	int status = TAPE_EXIT_BAD;
+	baseline_init(&known);
+	baseline_init(&collected.found);
+	if (options->expect != NULL && !options->bless) {
+		if (baseline_read(&known, options->expect, &error) < 0) {
+			tape_cli_fail_at(options->expect, &error);
+			goto out;
+		}
+		report->known = &known;
+	}
+	if (run_ask(&options->target, &options->run, &error) < 0) {
+		tape_cli_fail("%s", error.sentence);
+		goto out;
+	}
 	tell_lacks(&options->target);
 	if (!make_evidence(options->run.evidence))
-		return TAPE_EXIT_BAD;
+		goto out;
 	report->target = &options->target;
 	report->evidence = options->run.evidence;
 	report->total = count * options->repeat;
 	report->to = options->output == NULL ? stdout : fopen(options->output, "we");
-	if (report->to == NULL)
-		return tape_cli_fail("%s cannot be written: %s", options->output, strerror(errno));
+	if (report->to == NULL) {
+		tape_cli_fail("%s cannot be written: %s", options->output, strerror(errno));
+		goto out;
+	}
 	report->progress = isatty(fileno(report->to)) != 0 && report->format == REPORT_TEXT;
-	report_begin(report);
-	for (uint64_t i = 0; i < options->repeat && result == 0; i++)
-		result = run_checks(rows, count, &options->target, &options->run, add_result,
-		                    report, &error);
-	report_end(report);
-	if (report->to != stdout && fclose(report->to) != 0)
-		return tape_cli_fail("%s cannot be written: %s", options->output, strerror(errno));
+	status = run_and_report(options, rows, count, &collected);
 	/* Only where nothing was kept in it. */
 	rmdir(options->run.evidence);
-	if (result < 0)
-		return tape_cli_fail("%s", error.sentence);
-	if (report->verdicts[VERDICT_ERROR] != 0)
-		return TAPE_EXIT_BAD;
-	return report->verdicts[VERDICT_FAIL] != 0 ? TAPE_EXIT_FOUND : TAPE_EXIT_GOOD;
+out:
+	baseline_done(&known);
+	baseline_done(&collected.found);
+	return status;
 }
 
 static int check(struct options *options)
@@ -474,6 +533,8 @@ int tape_cmd_check(int argc, char **argv)
 	if (!options.direct && !options.list && !options.coverage &&
 	    !tape_cli_module("p11tape-recorder.so", options.target.recorder))
 		return TAPE_EXIT_BAD;
+	if (options.bless && options.expect == NULL)
+		return tape_cli_fail("--bless writes the file that --expect names");
 	int status = check(&options);
 	tape_wipe(options.target.pin, sizeof(options.target.pin));
 	tape_wipe(options.target.so_pin, sizeof(options.target.so_pin));

@@ -48,9 +48,8 @@ enum need {
 	                 NEED_ALONE, /* presents one wrong PIN: only if the token can bear it */
 	NEED_V30 = 1 << 11,          /* of PKCS#11 3.0 and later; c->p30 is there */
 	NEED_V32 = 1 << 12,          /* of PKCS#11 3.2 and later; c->p32 is there */
-	NEED_DIRECT =
-		1
-		<< 13, /* not through the recorder: looks at what the module does to the process */
+	NEED_DIRECT = 1 << 13, /* not recorded: looks at what the module does to its process */
+	ALLOW_DEATH = 1 << 14, /* the text leaves open what happens: a crash or a hang is a note */
 };
 
 #define CHECK_RULES 6

@@ -2,12 +2,66 @@
  *
  * C_Finalize, and unloading the module (PKCS#11 3.1 §5.4.2).
  */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "suites/check.h"
+#include "suites/objects.h"
+
+#define ROUNDS 100
+
+/* ---- what a process has ---------------------------------------------------------------------- */
+
+static size_t count_entries(const char *path)
+{
+	size_t count = 0;
+	DIR *directory = opendir(path);
+	while (directory != NULL && readdir(directory) != NULL)
+		count++;
+	if (directory != NULL)
+		closedir(directory);
+	return count;
+}
+
+static size_t descriptors(void)
+{
+	return count_entries("/proc/self/fd");
+}
+
+static size_t threads(void)
+{
+	return count_entries("/proc/self/task");
+}
+
+/* Pages of memory that are in use, of data and stack. */
+static size_t memory(void)
+{
+	unsigned long size = 0, resident = 0, shared = 0, text = 0, lib = 0, data = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+	if (file != NULL) {
+		if (fscanf(file, "%lu %lu %lu %lu %lu %lu", &size, &resident, &shared, &text, &lib,
+		           &data) != 6)
+			resident = shared = 0;
+		fclose(file);
+	}
+	return resident > shared ? resident - shared : 0;
+}
+
+/* ---- arguments and order --------------------------------------------------------------------- */
 
 static void reserved(struct check *c)
 {
 	char anything;
 	EXPECT_RV(c, 51, c->p11->C_Finalize(&anything), CKR_ARGUMENTS_BAD);
+	/* It was refused: the library is as it was. */
+	CK_INFO info;
+	EXPECT_RV(c, 1, c->p11->C_GetInfo(&info), CKR_OK);
 }
 
 static void twice(struct check *c)
@@ -21,11 +75,524 @@ static void without_initialize(struct check *c)
 	EXPECT_RV(c, 52, c->p11->C_Finalize(NULL), CKR_CRYPTOKI_NOT_INITIALIZED);
 }
 
+static void initialize_again(struct check *c)
+{
+	CK_INFO info;
+	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+	EXPECT_RV(c, 52, check_initialize(c), CKR_OK);
+	EXPECT_RV(c, 52, c->p11->C_GetInfo(&info), CKR_OK);
+}
+
+static void many_lives(struct check *c)
+{
+	size_t before = 0, files = 0, tasks = 0;
+	for (int i = 0; i < ROUNDS; i++) {
+		CK_SESSION_HANDLE session;
+		EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+		/* What is made once, at first use, is no growth. */
+		if (i == ROUNDS / 5) {
+			before = memory();
+			files = descriptors();
+			tasks = threads();
+		}
+		EXPECT_RV(c, 52, check_initialize(c), CKR_OK);
+		if (c->target->has_token)
+			EXPECT_RV(c, 52,
+			          c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL,
+			                                &session),
+			          CKR_OK);
+	}
+	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+	EXPECT(c, 311, descriptors() <= files,
+	       "after %d lives of the library %zu descriptors more are open", ROUNDS - ROUNDS / 5,
+	       descriptors() - files);
+	EXPECT(c, 311, threads() <= tasks,
+	       "after %d lives of the library %zu threads more are there", ROUNDS - ROUNDS / 5,
+	       threads() - tasks);
+	/* A page and more for every life. */
+	if (memory() > before + (size_t)(ROUNDS - ROUNDS / 5))
+		check_note(c, "every life of the library takes %zu bytes that are not given back",
+		           (memory() - before) * 4096 / (size_t)(ROUNDS - ROUNDS / 5));
+}
+
+/* ---- what was there before ------------------------------------------------------------------- */
+
+static void session_gone(struct check *c)
+{
+	CK_SESSION_INFO info;
+	CK_SESSION_HANDLE old = c->session;
+	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+	EXPECT_RV(c, 47, c->p11->C_GetSessionInfo(old, &info), CKR_CRYPTOKI_NOT_INITIALIZED);
+	NEED_OK(c, check_initialize(c));
+	EXPECT_RV(c, 115, c->p11->C_GetSessionInfo(old, &info), CKR_SESSION_HANDLE_INVALID);
+}
+
+static void logged_out(struct check *c)
+{
+	CK_SESSION_INFO info;
+	if ((c->target->token_info.flags & CKF_LOGIN_REQUIRED) == 0)
+		check_skip(c, "the token wants no login");
+	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+	NEED_OK(c, check_initialize(c));
+	CK_SESSION_HANDLE session = check_open(c, 0);
+	NEED_OK(c, c->p11->C_GetSessionInfo(session, &info));
+	EXPECT(c, 112, info.state == CKS_RO_PUBLIC_SESSION,
+	       "after C_Finalize and C_Initialize the first session is in the state %s",
+	       check_name(TAPE_G_CKS, info.state));
+}
+
+static void session_objects_gone(struct check *c)
+{
+	struct template t;
+	CK_OBJECT_HANDLE found[1];
+	object_make(c, (enum object_kind)c->row->a);
+	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+	NEED_OK(c, check_initialize(c));
+	c->session = check_open(c, 0);
+	(void)check_login(c, c->session, CKU_USER);
+	template_clear(&t);
+	template_text(&t, CKA_LABEL, OBJECT_LABEL);
+	template_bool(&t, CKA_TOKEN, false);
+	EXPECT(c, 111, object_find(c, &t, found, 1) == 0,
+	       "a session object is found after C_Finalize and C_Initialize");
+}
+
+static void token_objects_stay(struct check *c)
+{
+	struct template t;
+	CK_OBJECT_HANDLE found[2];
+	object_template(c, &t, OBJECT_DATA);
+	template_bool(&t, CKA_TOKEN, true);
+	object_create(c, &t);
+	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+	NEED_OK(c, check_initialize(c));
+	c->session = check_open(c, CKF_RW_SESSION);
+	(void)check_login(c, c->session, CKU_USER);
+	template_clear(&t);
+	template_text(&t, CKA_LABEL, OBJECT_LABEL);
+	EXPECT(c, 111, object_find(c, &t, found, 2) == 1,
+	       "a token object is not found after C_Finalize and C_Initialize");
+}
+
+/* With every operation that can be active; the last member of each row begins it. */
+static CK_RV begin_find(struct check *c)
+{
+	return c->p11->C_FindObjectsInit(c->session, NULL, 0);
+}
+
+static CK_RV begin_digest(struct check *c)
+{
+	CK_MECHANISM mechanism = { CKM_SHA256, NULL, 0 };
+	CK_BYTE data[3] = "abc";
+	CK_RV rv = c->p11->C_DigestInit(c->session, &mechanism);
+	return rv != CKR_OK ? rv : c->p11->C_DigestUpdate(c->session, data, sizeof(data));
+}
+
+static CK_RV begin_encrypt(struct check *c)
+{
+	CK_MECHANISM mechanism = { CKM_AES_ECB, NULL, 0 };
+	return c->p11->C_EncryptInit(c->session, &mechanism, object_make(c, OBJECT_AES));
+}
+
+static CK_RV begin_decrypt(struct check *c)
+{
+	CK_MECHANISM mechanism = { CKM_AES_ECB, NULL, 0 };
+	return c->p11->C_DecryptInit(c->session, &mechanism, object_make(c, OBJECT_AES));
+}
+
+static CK_RV begin_sign(struct check *c)
+{
+	CK_MECHANISM mechanism = { CKM_SHA256_RSA_PKCS, NULL, 0 };
+	return c->p11->C_SignInit(c->session, &mechanism, object_make(c, OBJECT_RSA_PRIVATE));
+}
+
+static CK_RV begin_verify(struct check *c)
+{
+	CK_MECHANISM mechanism = { CKM_SHA256_RSA_PKCS, NULL, 0 };
+	return c->p11->C_VerifyInit(c->session, &mechanism, object_make(c, OBJECT_RSA_PUBLIC));
+}
+
+static const struct operation {
+	const char *name;
+	CK_RV (*begin)(struct check *c);
+} operations[] = {
+	{ "find", begin_find },       { "digest", begin_digest }, { "encrypt", begin_encrypt },
+	{ "decrypt", begin_decrypt }, { "sign", begin_sign },     { "verify", begin_verify },
+};
+
+static void with_operation(struct check *c)
+{
+	const struct operation *operation = c->row->data;
+	CK_ULONG count;
+	CK_OBJECT_HANDLE found;
+	NEED_OK(c, operation->begin(c));
+	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+	NEED_OK(c, check_initialize(c));
+	c->session = check_open(c, 0);
+	(void)check_login(c, c->session, CKU_USER);
+	/* Handles are used again: nothing of the old life is in the new session. */
+	EXPECT_RV(c, 163, c->p11->C_FindObjects(c->session, &found, 1, &count),
+	          CKR_OPERATION_NOT_INITIALIZED);
+	CK_RV rv = operation->begin(c);
+	EXPECT(c, 162, rv != CKR_OPERATION_ACTIVE,
+	       "a %s operation of before C_Finalize is active in a session opened after it",
+	       operation->name);
+}
+
+/* ---- other threads --------------------------------------------------------------------------- */
+
+struct waiter {
+	struct check *c;
+	CK_RV rv;
+	volatile bool entered, returned;
+};
+
+static void *wait_for_event(void *context)
+{
+	struct waiter *waiter = context;
+	CK_SLOT_ID slot;
+	waiter->entered = true;
+	waiter->rv = waiter->c->p11->C_WaitForSlotEvent(0, &slot, NULL);
+	waiter->returned = true;
+	return NULL;
+}
+
+/* Long enough for a thread to be inside the call. It is a precondition that is helped, not a verdict. */
+static void give_time(void)
+{
+	usleep(100000);
+}
+
+static void wakes_waiter(struct check *c)
+{
+	struct waiter waiter = { .c = c };
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, wait_for_event, &waiter) != 0)
+		check_error(c, "no thread can be made");
+	while (!waiter.entered)
+		give_time();
+	give_time();
+	if (waiter.returned) {
+		pthread_join(thread, NULL);
+		check_skip(c, "C_WaitForSlotEvent does not wait: it returned %s",
+		           check_rv_name(waiter.rv));
+	}
+	CK_RV rv = check_finalize(c);
+	/* A waiter that is not woken makes this check hang, and that is what is reported. */
+	pthread_join(thread, NULL);
+	EXPECT_RV(c, 52, rv, CKR_OK);
+	EXPECT(c, 86, waiter.rv == CKR_CRYPTOKI_NOT_INITIALIZED,
+	       "C_WaitForSlotEvent, woken by C_Finalize, returned %s", check_rv_name(waiter.rv));
+}
+
+#define WORKERS 4
+
+struct worker {
+	struct check *c;
+	pthread_t thread;
+	volatile bool stop;
+	CK_RV rv;
+};
+
+static void *open_and_close(void *context)
+{
+	struct worker *worker = context;
+	struct check *c = worker->c;
+	while (!worker->stop && worker->rv == CKR_OK) {
+		CK_SESSION_HANDLE session;
+		worker->rv =
+			c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL, &session);
+		if (worker->rv == CKR_OK)
+			worker->rv = c->p11->C_CloseSession(session);
+	}
+	return NULL;
+}
+
+/* The text leaves it undefined (§5.4.2): whatever happens is noted. */
+static void threads_inside(struct check *c)
+{
+	struct worker workers[WORKERS];
+	for (size_t i = 0; i < WORKERS; i++) {
+		workers[i] = (struct worker){ .c = c };
+		if (pthread_create(&workers[i].thread, NULL, open_and_close, &workers[i]) != 0)
+			check_error(c, "no thread can be made");
+	}
+	give_time();
+	CK_RV rv = check_finalize(c);
+	for (size_t i = 0; i < WORKERS; i++)
+		workers[i].stop = true;
+	for (size_t i = 0; i < WORKERS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		if (workers[i].rv != CKR_CRYPTOKI_NOT_INITIALIZED)
+			check_note(c, "a thread that called meanwhile got %s",
+			           check_rv_name(workers[i].rv));
+	}
+	EXPECT(c, 53, true, "%s", "");
+	check_note(c, "C_Finalize with threads inside calls returned %s", check_rv_name(rv));
+	if (rv == CKR_OK && check_initialize(c) != CKR_OK)
+		check_note(c, "C_Initialize does not work after it");
+}
+
+/* ---- unloading ------------------------------------------------------------------------------- */
+
+static bool is_mapped(const char *module)
+{
+	char line[PATH_MAX + 128], path[PATH_MAX];
+	bool found = false;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	if (realpath(module, path) == NULL)
+		snprintf(path, sizeof(path), "%s", module);
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+		line[strcspn(line, "\n")] = 0;
+		size_t length = strlen(line), wanted = strlen(path);
+		found |= length > wanted && strcmp(line + length - wanted, path) == 0;
+	}
+	if (maps != NULL)
+		fclose(maps);
+	return found;
+}
+
+/* Use the module as any program does, for as long as it can be. */
+static void use(struct check *c)
+{
+	if (check_initialize(c) != CKR_OK || !c->target->has_token)
+		return;
+	c->slot = c->target->slot;
+	if (c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL, &c->session) == CKR_OK)
+		(void)check_login(c, c->session, CKU_USER);
+}
+
+static void unload(struct check *c)
+{
+	check_load(c);
+	use(c);
+	NEED_OK(c, check_finalize(c));
+	check_unload(c);
+	/* To be here is the point: handlers of the module's may be called no more. */
+	EXPECT(c, 310, true, "%s", "");
+	if (is_mapped(c->target->module))
+		check_note(c, "the module stays in memory after dlclose");
+}
+
+static void unload_without_finalize(struct check *c)
+{
+	check_load(c);
+	use(c);
+	check_unload(c);
+	EXPECT(c, 312, true, "%s", "");
+	if (is_mapped(c->target->module))
+		check_note(c, "the module stays in memory after dlclose");
+}
+
+static void load_again(struct check *c)
+{
+	if (!c->target->initializes)
+		check_skip(c, "%s", c->target->trouble);
+	for (int i = 0; i < 10; i++) {
+		CK_INFO info;
+		check_load(c);
+		EXPECT_RV(c, 52, check_initialize(c), CKR_OK);
+		EXPECT_RV(c, 52, c->p11->C_GetInfo(&info), CKR_OK);
+		EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+		check_unload(c);
+	}
+}
+
+static void nothing_left(struct check *c)
+{
+	size_t files = 0, tasks = threads();
+	for (int i = 0; i < 20; i++) {
+		check_load(c);
+		use(c);
+		NEED_OK(c, check_finalize(c));
+		check_unload(c);
+		/* What the C library and what the module needs open once is open now. */
+		if (i == 4)
+			files = descriptors();
+	}
+	EXPECT(c, 311, threads() <= tasks, "after dlclose %zu threads are left", threads() - tasks);
+	EXPECT(c, 311, descriptors() <= files, "16 times loaded and unloaded leave %zu descriptors",
+	       descriptors() - files);
+}
+
+/* A thread that has called into the module, and ends after it is gone. */
+struct caller {
+	struct check *c;
+	pthread_barrier_t called, unloaded;
+};
+
+static void *call_once(void *context)
+{
+	struct caller *caller = context;
+	CK_INFO info;
+	(void)caller->c->p11->C_GetInfo(&info);
+	pthread_barrier_wait(&caller->called);
+	pthread_barrier_wait(&caller->unloaded);
+	/* Destructors of thread-specific data run now. */
+	return NULL;
+}
+
+static void unload_with_threads(struct check *c)
+{
+	struct caller caller = { .c = c };
+	pthread_t thread;
+	check_load(c);
+	use(c);
+	pthread_barrier_init(&caller.called, NULL, 2);
+	pthread_barrier_init(&caller.unloaded, NULL, 2);
+	if (pthread_create(&thread, NULL, call_once, &caller) != 0)
+		check_error(c, "no thread can be made");
+	pthread_barrier_wait(&caller.called);
+	(void)check_finalize(c);
+	check_unload(c);
+	pthread_barrier_wait(&caller.unloaded);
+	pthread_join(thread, NULL);
+	EXPECT(c, 310, true, "%s", "");
+}
+
+/* ---- the end of the process ------------------------------------------------------------------ */
+
+static CK_FUNCTION_LIST *at_exit_list;
+
+static void finalize_at_exit(void)
+{
+	if (at_exit_list != NULL)
+		(void)at_exit_list->C_Finalize(NULL);
+}
+
+/* Run `how` in a forked process that then exits in order, with all handlers. */
+static void expect_exit(struct check *c, unsigned int rule, void (*how)(struct check *c))
+{
+	int status;
+	pid_t child = fork();
+	if (child == 0) {
+		how(c);
+		exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		check_error(c, "no process can be made");
+	EXPECT(c, rule, WIFEXITED(status), "the process died when it exited: %s",
+	       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "");
+}
+
+static void use_only(struct check *c)
+{
+	check_load(c);
+	use(c);
+}
+
+static void use_and_finalize(struct check *c)
+{
+	use_only(c);
+	(void)check_finalize(c);
+}
+
+static void finalize_after_load(struct check *c)
+{
+	use_only(c);
+	at_exit_list = c->p11;
+	atexit(finalize_at_exit);
+}
+
+static void finalize_before_load(struct check *c)
+{
+	atexit(finalize_at_exit);
+	use_only(c);
+	at_exit_list = c->p11;
+}
+
+static void exit_without_finalize(struct check *c)
+{
+	expect_exit(c, 310, use_only);
+}
+
+static void exit_after_finalize(struct check *c)
+{
+	expect_exit(c, 310, use_and_finalize);
+}
+
+static void exit_handler_after(struct check *c)
+{
+	expect_exit(c, 312, finalize_after_load);
+}
+
+static void exit_handler_before(struct check *c)
+{
+	expect_exit(c, 312, finalize_before_load);
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+static void initialize_in_child(struct check *c)
+{
+	CK_INFO info;
+	CK_RV answers[3] = { CKR_GENERAL_ERROR, CKR_GENERAL_ERROR, CKR_GENERAL_ERROR };
+	int channel[2], status;
+	if (pipe(channel) != 0)
+		check_error(c, "no pipe can be made");
+	pid_t child = fork();
+	if (child == 0) {
+		answers[0] = check_initialize(c);
+		answers[1] = c->p11->C_GetInfo(&info);
+		answers[2] = c->p11->C_Finalize(NULL);
+		_exit(write(channel[1], answers, sizeof(answers)) == sizeof(answers) ? 0 : 1);
+	}
+	close(channel[1]);
+	bool told = read(channel[0], answers, sizeof(answers)) == sizeof(answers);
+	if (waitpid(child, &status, 0) != child)
+		check_error(c, "the child is gone");
+	EXPECT(c, 57, told, "the child died in C_Initialize, C_GetInfo or C_Finalize");
+	EXPECT(c, 57, answers[0] == CKR_OK, "in a forked child C_Initialize returned %s",
+	       check_rv_name(answers[0]));
+	EXPECT(c, 57, answers[1] == CKR_OK, "and then C_GetInfo %s", check_rv_name(answers[1]));
+	EXPECT(c, 57, answers[2] == CKR_OK, "and C_Finalize %s", check_rv_name(answers[2]));
+	/* The parent is not concerned. */
+	EXPECT_RV(c, 57, c->p11->C_GetInfo(&info), CKR_OK);
+	if (c->session != CK_INVALID_HANDLE) {
+		CK_SESSION_INFO session;
+		EXPECT_RV(c, 57, c->p11->C_GetSessionInfo(c->session, &session), CKR_OK);
+	}
+}
+
+static void child_logs_in_itself(struct check *c)
+{
+	CK_SESSION_INFO info = { 0 };
+	CK_RV rv = CKR_GENERAL_ERROR;
+	int channel[2], status;
+	if (pipe(channel) != 0)
+		check_error(c, "no pipe can be made");
+	if ((c->target->token_info.flags & CKF_LOGIN_REQUIRED) == 0)
+		check_skip(c, "the token wants no login");
+	pid_t child = fork();
+	if (child == 0) {
+		CK_SESSION_HANDLE session;
+		rv = check_initialize(c);
+		if (rv == CKR_OK)
+			rv = c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL,
+			                           &session);
+		if (rv == CKR_OK)
+			rv = c->p11->C_GetSessionInfo(session, &info);
+		if (rv != CKR_OK)
+			info.state = CK_UNAVAILABLE_INFORMATION;
+		_exit(write(channel[1], &info, sizeof(info)) == sizeof(info) ? 0 : 1);
+	}
+	close(channel[1]);
+	bool told = read(channel[0], &info, sizeof(info)) == sizeof(info);
+	waitpid(child, &status, 0);
+	if (!told || info.state == CK_UNAVAILABLE_INFORMATION)
+		check_skip(c, "a forked child cannot open a session of its own");
+	EXPECT(c, 57, info.state == CKS_RO_PUBLIC_SESSION,
+	       "the first session of a forked child is in the state %s",
+	       check_name(TAPE_G_CKS, info.state));
+}
+
 void suite_finalize(struct check_list *list);
 
 void suite_finalize(struct check_list *list)
 {
-	check_add(list, CHECK(reserved, NEED_INIT, "pReserved that is not NULL is refused", 51),
+	check_add(list,
+	          CHECK(reserved, NEED_INIT,
+	                "pReserved that is not NULL is refused, and changes nothing", 51, 1),
 	          "reserved");
 	check_add(list, CHECK(twice, NEED_INIT, "a second C_Finalize finds nothing to end", 52),
 	          "twice");
@@ -33,4 +600,93 @@ void suite_finalize(struct check_list *list)
 	          CHECK(without_initialize, NEED_LOADED,
 	                "C_Finalize without C_Initialize finds nothing to end", 52),
 	          "without-initialize");
+	check_add(list,
+	          CHECK(initialize_again, NEED_INIT, "the library can be initialised again", 52),
+	          "initialize-again");
+	check_add(list,
+	          CHECK(many_lives, NEED_SLOT,
+	                "a hundred times initialised and finalised, and nothing grows", 52, 311),
+	          "many-lives");
+	check_add(list,
+	          CHECK(session_gone, NEED_SESSION, "no session of before is valid afterwards", 52,
+	                47, 115),
+	          "session-gone");
+	check_add(list, CHECK(logged_out, NEED_USER, "nobody is logged in afterwards", 52, 112),
+	          "logged-out");
+	for (unsigned int kind = 0; kind < OBJECT_KINDS; kind++) {
+		struct check_row row =
+			CHECK(session_objects_gone, NEED_USER, "session objects are gone", 52, 111);
+		row.a = kind;
+		check_add(list, row, "session-objects-gone/%s",
+		          object_name((enum object_kind)kind));
+	}
+	check_add(list,
+	          CHECK(token_objects_stay, NEED_RW | NEED_USER | NEED_DESTRUCTIVE,
+	                "token objects stay", 52, 111),
+	          "token-objects-stay");
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(operations); i++) {
+		struct check_row row =
+			CHECK(with_operation, NEED_USER,
+		              "it works with an operation active, of which nothing is left", 52,
+		              162, 163);
+		row.data = &operations[i];
+		check_add(list, row, "with-operation/%s", operations[i].name);
+	}
+	check_add(list,
+	          CHECK(wakes_waiter, NEED_INIT,
+	                "a thread that waits in C_WaitForSlotEvent is woken", 52, 86),
+	          "wakes-waiter");
+	check_add(list,
+	          CHECK(threads_inside, NEED_SESSION | ALLOW_DEATH,
+	                "what becomes of threads that are in calls is undefined: noted", 53),
+	          "threads-inside");
+	check_add(list,
+	          CHECK(unload, NEED_FILE | NEED_DIRECT,
+	                "the module can be unloaded after C_Finalize", 310),
+	          "unload");
+	check_add(list,
+	          CHECK(unload_without_finalize, NEED_FILE | NEED_DIRECT,
+	                "the module can be unloaded without C_Finalize", 312),
+	          "unload-without-finalize");
+	check_add(list,
+	          CHECK(load_again, NEED_FILE | NEED_DIRECT,
+	                "the module can be loaded and used again and again", 52),
+	          "load-again");
+	check_add(list,
+	          CHECK(nothing_left, NEED_FILE | NEED_DIRECT,
+	                "no thread and no descriptor is left after dlclose", 311),
+	          "nothing-left");
+	check_add(list,
+	          CHECK(unload_with_threads, NEED_FILE | NEED_DIRECT,
+	                "threads that have called can end after dlclose", 310),
+	          "unload-with-threads");
+	check_add(list,
+	          CHECK(exit_without_finalize, NEED_FILE | NEED_DIRECT,
+	                "a program can exit without C_Finalize", 310),
+	          "exit-without-finalize");
+	check_add(list,
+	          CHECK(exit_after_finalize, NEED_FILE | NEED_DIRECT,
+	                "a program can exit after C_Finalize", 310),
+	          "exit-after-finalize");
+	check_add(list,
+	          CHECK(exit_handler_after, NEED_FILE | NEED_DIRECT,
+	                "an exit handler registered after loading can call C_Finalize", 312),
+	          "exit-handler/registered-after");
+	check_add(list,
+	          CHECK(exit_handler_before, NEED_FILE | NEED_DIRECT,
+	                "an exit handler registered before loading can call C_Finalize", 312),
+	          "exit-handler/registered-before");
+	check_add(list,
+	          CHECK(initialize_in_child, NEED_INIT,
+	                "a forked child can initialise the library for itself", 57),
+	          "fork/initialize");
+	check_add(list,
+	          CHECK(initialize_in_child, NEED_SESSION,
+	                "a forked child can initialise the library while the parent has a session",
+	                57),
+	          "fork/initialize-with-session");
+	check_add(list,
+	          CHECK(child_logs_in_itself, NEED_USER,
+	                "the parent's login is not the forked child's", 57),
+	          "fork/login");
 }

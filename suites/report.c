@@ -75,7 +75,7 @@ static void text_result(const struct report *report, const struct result *result
 		fprintf(to, "          evidence: %s/%s\n", report->evidence, result->trace);
 }
 
-static void text_end(const struct report *report)
+static void text_end(const struct report *report, size_t vanished)
 {
 	uint64_t taken = tape_clock_monotonic() - report->began;
 	fprintf(report->to,
@@ -86,6 +86,9 @@ static void text_end(const struct report *report)
 	        (unsigned long long)(taken / 100000000u % 10), report->verdicts[VERDICT_PASS],
 	        report->verdicts[VERDICT_FAIL], report->verdicts[VERDICT_DEVIATION],
 	        report->verdicts[VERDICT_SKIP], report->verdicts[VERDICT_ERROR]);
+	if (report->known != NULL)
+		fprintf(report->to, "beside %zu findings that are known; %zu known ones vanished\n",
+		        report->known_count, vanished);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
@@ -234,8 +237,17 @@ void report_begin(struct report *report)
 
 void report_add(struct report *report, const struct result *result)
 {
+	bool known = report->known != NULL && baseline_meet(report->known, result);
 	report->done++;
-	report->verdicts[result->outcome.verdict]++;
+	if (known)
+		report->known_count++;
+	else
+		report->verdicts[result->outcome.verdict]++;
+	if (known && report->format == REPORT_TEXT && !report->verbose) {
+		clear_progress(report);
+		show_progress(report);
+		return;
+	}
 	switch (report->format) {
 	case REPORT_TEXT:
 		clear_progress(report);
@@ -254,10 +266,20 @@ void report_add(struct report *report, const struct result *result)
 	}
 }
 
-void report_end(struct report *report)
+size_t report_end(struct report *report)
 {
+	size_t vanished = 0;
+	for (size_t i = 0; report->known != NULL && i < report->known->count; i++) {
+		const struct baseline_entry *entry = &report->known->entries[i];
+		if (!entry->missed || entry->met)
+			continue;
+		vanished++;
+		if (report->format == REPORT_TEXT)
+			fprintf(report->to, "vanished  %s\n", entry->check);
+	}
 	if (report->format == REPORT_TEXT)
-		text_end(report);
+		text_end(report, vanished);
 	else if (report->format == REPORT_JUNIT)
 		fputs("</testsuite>\n", report->to);
+	return vanished;
 }

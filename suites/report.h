@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "suites/baseline.h"
 #include "suites/runner.h"
 
 enum report_format { REPORT_TEXT, REPORT_TAP, REPORT_JUNIT, REPORT_JSON };
@@ -20,7 +21,9 @@ struct report {
 	const char *evidence; /* the directory's name */
 	size_t total, done;
 	size_t verdicts[VERDICT_COUNT];
-	uint64_t began, slept; /* monotonic nanoseconds */
+	struct baseline *known; /* what is known of the module, or NULL */
+	size_t known_count;     /* findings that are; they are not among `verdicts` */
+	uint64_t began, slept;  /* monotonic nanoseconds */
 };
 
 /* Look a format up by its name. */
@@ -28,6 +31,8 @@ bool report_format_find(const char *name, enum report_format *ret_format);
 
 void report_begin(struct report *report);
 void report_add(struct report *report, const struct result *result);
-void report_end(struct report *report);
+
+/* Returns how many known findings did not come although their checks ran. */
+size_t report_end(struct report *report);
 
 #endif

@@ -143,6 +143,13 @@ static void add_crash(struct result *result, const char *format, ...)
 {
 	struct outcome *outcome = &result->outcome;
 	va_list arguments;
+	if (result->row != NULL && check_needs(result->row, ALLOW_DEATH)) {
+		va_start(arguments, format);
+		vsnprintf(outcome->notes[0], OUTCOME_TEXT, format, arguments);
+		va_end(arguments);
+		outcome->note_count += outcome->note_count == 0;
+		return;
+	}
 	outcome->verdict = VERDICT_FAIL;
 	if (outcome->finding_count == OUTCOME_FINDINGS)
 		outcome->finding_count--;

@@ -46,6 +46,19 @@ grep -q 'finalize/reserved' rule.out || fail "no check of R-051: $(<rule.out)"
 "$P11TAPE" check --list --shard 3/3 >shard3
 diff <(sort list) <(sort shard1 shard2 shard3) || fail "three shards are not the whole"
 
+# What is known is no fail; what is new or gone is.
+run bless "${check[@]}" --suite finalize --expect known.yaml --bless
+[[ $(<bless.status) == 0 ]] || fail "--bless: $(<bless.out)"
+run known "${check[@]}" --suite finalize --expect known.yaml
+[[ $(<known.status) == 0 ]] || fail "what is known fails: $(<known.out)"
+printf -- '- check: finalize/twice\n  verdict: fail\n' >>known.yaml
+run gone "${check[@]}" --suite finalize --expect known.yaml
+[[ $(<gone.status) == 1 ]] || fail "status $(<gone.status): $(<gone.out)"
+grep -q '^vanished *finalize/twice' gone.out || fail "what is gone is not shown: $(<gone.out)"
+printf -- '- baseline: 1\n- check: finalize/twice\n  verdict: sometimes\n' >wrong.yaml
+run wrong "${check[@]}" --suite finalize --expect wrong.yaml
+[[ $(<wrong.status) == 2 ]] && grep -q 'wrong.yaml:3: ' wrong.out || fail "a baseline that is wrong: $(<wrong.out)"
+
 # Nonsense.
 for words in '--rule R-999' '--suite nothing' '--shard 3/2' '--jobs 0' '--spec 1.0' 'no-such-check' '--format xml'; do
 	# shellcheck disable=SC2086 # words
