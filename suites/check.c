@@ -157,6 +157,7 @@ static const char *call_text(const struct check *c, const char *call)
 	static const struct {
 		const char *ours, *name;
 	} wrapped[] = { { "check_initialize(", "C_Initialize" },
+		        { "initialize(", "C_Initialize" },
 		        { "check_finalize(", "C_Finalize" },
 		        { "object_read(", "C_GetAttributeValue" } };
 	const char *arrow = strstr(call, "->C_");

@@ -49,15 +49,50 @@ static void put_rule(FILE *to, unsigned int number)
 		        rule->sections, rule->sentence);
 }
 
-static void text_result(const struct report *report, const struct result *result)
+static uint64_t add_hash(uint64_t hash, const char *text, size_t length)
+{
+	/* FNV-1a */
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u;
+	return hash;
+}
+
+/*
+ * Whether a member of the family has shown the same finding: what goes wrong for one mechanism, function or
+ * combination goes wrong for fifty.
+ */
+static bool was_shown(struct report *report, const struct result *result)
+{
+	const struct check_row *row = result->row;
+	const char *slash = strrchr(row->name, '/');
+	size_t length = slash == NULL ? strlen(row->name) : (size_t)(slash - row->name);
+	if (slash == NULL || result->outcome.finding_count == 0)
+		return false;
+	const struct finding *finding = &result->outcome.findings[0];
+	uint64_t hash = add_hash(0xcbf29ce484222325u, row->suite, strlen(row->suite));
+	hash = add_hash(hash, row->name, length);
+	hash = add_hash(hash + finding->rule, finding->text, strlen(finding->text)) | 1;
+	for (size_t i = 0; i < REPORT_ALIKE; i++) {
+		struct alike *alike = &report->alike[(hash + i) % REPORT_ALIKE];
+		if (alike->hash == hash) {
+			alike->more++;
+			return true;
+		}
+		if (alike->hash == 0) {
+			alike->hash = hash;
+			snprintf(alike->name, sizeof(alike->name), "%s/%s", row->suite, row->name);
+			return false;
+		}
+	}
+	return false;
+}
+
+static void text_result(struct report *report, const struct result *result)
 {
 	const struct outcome *outcome = &result->outcome;
 	FILE *to = report->to;
 	bool colour = report->progress;
-	if (outcome->verdict <= VERDICT_SKIP && !report->verbose &&
-	    (outcome->verdict != VERDICT_PASS || outcome->note_count == 0))
-		return;
-	if (outcome->verdict == VERDICT_PASS && !report->verbose)
+	if (!report->verbose && (outcome->verdict <= VERDICT_SKIP || was_shown(report, result)))
 		return;
 	fprintf(to, "%s%-9s%s %s/%s\n", colour ? colours[outcome->verdict] : "",
 	        verdict_name(outcome->verdict), colour ? "\033[m" : "", result->row->suite,
@@ -77,6 +112,10 @@ static void text_result(const struct report *report, const struct result *result
 
 static void text_end(const struct report *report, size_t vanished)
 {
+	for (size_t i = 0; i < REPORT_ALIKE; i++)
+		if (report->alike[i].more != 0)
+			fprintf(report->to, "%zu more findings like that of %s\n",
+			        report->alike[i].more, report->alike[i].name);
 	uint64_t taken = tape_clock_monotonic() - report->began;
 	fprintf(report->to,
 	        "%zu checks in %llu.%llu s: %zu passed, %zu failed, %zu deviations, %zu skipped, "

@@ -12,6 +12,14 @@
 
 enum report_format { REPORT_TEXT, REPORT_TAP, REPORT_JUNIT, REPORT_JSON };
 
+/* A finding that members of a family share: shown once. */
+struct alike {
+	uint64_t hash; /* of the family, the rule and the text; 0 where the entry is free */
+	size_t more;   /* that came after the first */
+	char name[CHECK_NAME_SIZE];
+};
+#define REPORT_ALIKE 1024 /* a power of two */
+
 struct report {
 	FILE *to;
 	enum report_format format;
@@ -23,7 +31,8 @@ struct report {
 	size_t verdicts[VERDICT_COUNT];
 	struct baseline *known; /* what is known of the module, or NULL */
 	size_t known_count;     /* findings that are; they are not among `verdicts` */
-	uint64_t began, slept;  /* monotonic nanoseconds */
+	uint64_t began;         /* monotonic nanoseconds */
+	struct alike alike[REPORT_ALIKE];
 };
 
 /* Look a format up by its name. */
