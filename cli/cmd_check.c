@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/describe.h"
+#include "cli/halves.h"
 #include "core/system.h"
 #include "suites/coverage.h"
 #include "suites/list.h"
@@ -99,7 +101,7 @@ static bool read_pin_file(const char *path, char pin[TARGET_PIN_SIZE])
 
 static bool take_pin(const char *text, char pin[TARGET_PIN_SIZE], bool *ret_has)
 {
-	if (text == NULL)
+	if (text == NULL || text[0] == 0)
 		return true;
 	*ret_has = true;
 	if ((size_t)snprintf(pin, TARGET_PIN_SIZE, "%s", text) < TARGET_PIN_SIZE)
@@ -389,6 +391,98 @@ static void tell_lacks(const struct target *target)
 				  "(--pin-file, P11TAPE_PIN)");
 }
 
+/* ---- the calls of a finding ------------------------------------------------------------------ */
+
+/* So many calls are shown: what is wrong is in the last ones. */
+#define LAST_CALLS 6
+
+struct last_calls {
+	char lines[LAST_CALLS][256];
+	uint64_t ids[LAST_CALLS];
+	size_t count;
+};
+
+static const struct tape_describe brief = { .limit = 16 };
+
+static void add_call(struct last_calls *last, const struct tape_item *call)
+{
+	struct tape_buf buf;
+	char *line = last->lines[last->count % LAST_CALLS];
+	last->ids[last->count++ % LAST_CALLS] = call->id;
+	tape_buf_init(&buf, line, sizeof(last->lines[0]) - 1, sizeof(last->lines[0]) - 1);
+	tape_put_text(&buf, call->name);
+	tape_put_char(&buf, '(');
+	tape_describe_in(&buf, &brief, call);
+	tape_put_char(&buf, ')');
+	line[buf.length] = 0;
+}
+
+static void add_return(struct last_calls *last, const struct tape_half *call,
+                       const struct tape_item *back)
+{
+	struct tape_buf buf;
+	size_t shown = last->count < LAST_CALLS ? last->count : LAST_CALLS;
+	for (size_t i = 0; i < shown; i++) {
+		char *line = last->lines[i];
+		size_t used = strlen(line);
+		if (last->ids[i] != back->id)
+			continue;
+		tape_buf_init(&buf, line + used, sizeof(last->lines[0]) - 1 - used,
+		              sizeof(last->lines[0]) - 1 - used);
+		tape_put_text(&buf, " = ");
+		tape_describe_node(&buf, &brief, tape_node_get(back->node, "rv"));
+		if (back->out != NULL) {
+			tape_put_text(&buf, ", ");
+			tape_describe_out(&buf, &brief, call == NULL ? NULL : &call->item, back);
+		}
+		line[used + buf.length] = 0;
+	}
+}
+
+/* The last calls of a trace, but for those that merely end the check. */
+static void show_calls(FILE *to, const char *indent, const char *path)
+{
+	static struct last_calls last;
+	struct tape_halves halves;
+	struct tape_open open = { 0 };
+	struct tape_half *half;
+	struct tape_error error;
+	last.count = 0;
+	if (tape_halves_init(&halves, path, &error) < 0)
+		return;
+	while (tape_halves_next(&halves, &half, &error) > 0) {
+		struct tape_half *call = NULL;
+		if (half->item.kind == TAPE_ITEM_CALL) {
+			add_call(&last, &half->item);
+			tape_open_add(&open, half);
+			continue;
+		}
+		if (half->item.kind == TAPE_ITEM_RETURN) {
+			call = tape_open_find(&open, half->item.id);
+			add_return(&last, call, &half->item);
+		}
+		if (call != NULL) {
+			tape_open_remove(&open, call);
+			tape_halves_give(&halves, call);
+		}
+		tape_halves_give(&halves, half);
+	}
+	while (open.first != NULL) {
+		half = open.first;
+		tape_open_remove(&open, half);
+		tape_halves_give(&halves, half);
+	}
+	tape_halves_done(&halves);
+	size_t end = last.count;
+	if (end != 0 &&
+	    strcmp(last.lines[(end - 1) % LAST_CALLS], "C_Finalize(pReserved=NULL) = CKR_OK") == 0)
+		end--;
+	for (size_t i = last.count < LAST_CALLS ? 0 : last.count - LAST_CALLS; i < end; i++)
+		fprintf(to, "%s%s\n", indent, last.lines[i % LAST_CALLS]);
+}
+
+/* ---- the run --------------------------------------------------------------------------------- */
+
 struct collected {
 	struct report *report;
 	struct baseline found; /* for --bless */
@@ -465,6 +559,7 @@ static int run(struct options *options, const struct check_row *const *rows, siz
 		goto out;
 	report->target = &options->target;
 	report->evidence = options->run.evidence;
+	report->show_calls = show_calls;
 	report->total = count * options->repeat;
 	report->to = options->output == NULL ? stdout : fopen(options->output, "we");
 	if (report->to == NULL) {

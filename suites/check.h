@@ -163,6 +163,12 @@ bool check_untouched(const void *buffer, size_t from, size_t to);
 	                sizeof((const CK_RV[]){ __VA_ARGS__ }) / sizeof(CK_RV), __FILE__, \
 	                __LINE__)
 
+/* The same of a code that a call returned before: EXPECT_CODE(c, 46, "C_Initialize", rv, CKR_OK). */
+#define EXPECT_CODE(c, rule, name, rv, ...)                                               \
+	check_expect_rv(c, rule, name, rv, (const CK_RV[]){ __VA_ARGS__ },                \
+	                sizeof((const CK_RV[]){ __VA_ARGS__ }) / sizeof(CK_RV), __FILE__, \
+	                __LINE__)
+
 /* EXPECT(c, rule, condition, "what was seen", …): the condition must hold. */
 #define EXPECT(c, rule, condition, ...) \
 	check_expect(c, rule, (condition), __FILE__, __LINE__, __VA_ARGS__)

@@ -19,7 +19,7 @@ static void close_all(struct check *c)
 	/* A module that opens sessions and does not close them all is found out by "supported". */
 	if (rv == CKR_FUNCTION_NOT_SUPPORTED)
 		check_skip(c, "C_CloseAllSessions is not supported");
-	EXPECT_RV(c, 113, rv, CKR_OK);
+	EXPECT_CODE(c, 113, "C_CloseAllSessions", rv, CKR_OK);
 	c->session = CK_INVALID_HANDLE;
 }
 
@@ -43,9 +43,10 @@ static void all_closed(struct check *c)
 		count++;
 	CK_SESSION_HANDLE first = c->session;
 	close_all(c);
-	EXPECT_RV(c, 113, session_info(c, first), CKR_SESSION_HANDLE_INVALID);
+	EXPECT_CODE(c, 113, "C_GetSessionInfo", session_info(c, first), CKR_SESSION_HANDLE_INVALID);
 	for (size_t i = 0; i < count; i++)
-		EXPECT_RV(c, 113, session_info(c, sessions[i]), CKR_SESSION_HANDLE_INVALID);
+		EXPECT_CODE(c, 113, "C_GetSessionInfo", session_info(c, sessions[i]),
+		            CKR_SESSION_HANDLE_INVALID);
 }
 
 static void read_only_and_read_write(struct check *c)
@@ -53,8 +54,10 @@ static void read_only_and_read_write(struct check *c)
 	CK_SESSION_HANDLE writable = check_open(c, CKF_RW_SESSION);
 	CK_SESSION_HANDLE readable = c->session;
 	close_all(c);
-	EXPECT_RV(c, 113, session_info(c, writable), CKR_SESSION_HANDLE_INVALID);
-	EXPECT_RV(c, 113, session_info(c, readable), CKR_SESSION_HANDLE_INVALID);
+	EXPECT_CODE(c, 113, "C_GetSessionInfo", session_info(c, writable),
+	            CKR_SESSION_HANDLE_INVALID);
+	EXPECT_CODE(c, 113, "C_GetSessionInfo", session_info(c, readable),
+	            CKR_SESSION_HANDLE_INVALID);
 }
 
 static void none_open(struct check *c)
@@ -62,7 +65,7 @@ static void none_open(struct check *c)
 	CK_RV rv = c->p11->C_CloseAllSessions(c->slot);
 	if (rv == CKR_FUNCTION_NOT_SUPPORTED)
 		check_skip(c, "C_CloseAllSessions is not supported");
-	EXPECT_RV(c, 113, rv, CKR_OK);
+	EXPECT_CODE(c, 113, "C_CloseAllSessions", rv, CKR_OK);
 }
 
 static void twice(struct check *c)
@@ -79,8 +82,8 @@ static void bad_slot(struct check *c)
 	CK_RV rv = c->p11->C_CloseAllSessions(slot);
 	if (rv == CKR_FUNCTION_NOT_SUPPORTED)
 		check_skip(c, "C_CloseAllSessions is not supported");
-	EXPECT_RV(c, 78, rv, CKR_SLOT_ID_INVALID);
-	EXPECT_RV(c, 114, session_info(c, c->session), CKR_OK);
+	EXPECT_CODE(c, 78, "C_CloseAllSessions", rv, CKR_SLOT_ID_INVALID);
+	EXPECT_CODE(c, 114, "C_GetSessionInfo", session_info(c, c->session), CKR_OK);
 }
 
 static void other_slot(struct check *c)
@@ -94,7 +97,7 @@ static void other_slot(struct check *c)
 	if (other == CK_INVALID_HANDLE)
 		check_skip(c, "no other slot opens a session");
 	close_all(c);
-	EXPECT_RV(c, 114, session_info(c, other), CKR_OK);
+	EXPECT_CODE(c, 114, "C_GetSessionInfo", session_info(c, other), CKR_OK);
 }
 
 static void logged_out(struct check *c)
@@ -314,13 +317,13 @@ static void concurrent(struct check *c)
 		rv = c->p11->C_CloseAllSessions(c->slot);
 	for (size_t i = 0; i < THREADS; i++)
 		pthread_join(workers[i].thread, NULL);
-	EXPECT_RV(c, 113, rv, CKR_OK);
+	EXPECT_CODE(c, 113, "C_CloseAllSessions", rv, CKR_OK);
 	for (size_t i = 0; i < THREADS; i++)
 		EXPECT(c, 115, workers[i].odd == CKR_OK,
 		       "a thread whose session was closed meanwhile got %s",
 		       check_rv_name(workers[i].odd));
 	c->session = check_open(c, 0);
-	EXPECT_RV(c, 113, session_info(c, c->session), CKR_OK);
+	EXPECT_CODE(c, 113, "C_GetSessionInfo", session_info(c, c->session), CKR_OK);
 }
 
 void suite_closeall(struct check_list *list);

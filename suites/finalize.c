@@ -280,7 +280,7 @@ static void wakes_waiter(struct check *c)
 	CK_RV rv = check_finalize(c);
 	/* A waiter that is not woken makes this check hang, and that is what is reported. */
 	pthread_join(thread, NULL);
-	EXPECT_RV(c, 52, rv, CKR_OK);
+	EXPECT_CODE(c, 52, "C_Finalize", rv, CKR_OK);
 	EXPECT(c, 86, waiter.rv == CKR_CRYPTOKI_NOT_INITIALIZED,
 	       "C_WaitForSlotEvent, woken by C_Finalize, returned %s", check_rv_name(waiter.rv));
 }

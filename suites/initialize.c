@@ -135,7 +135,7 @@ static void reserved(struct check *c)
 		DEVIATION(c, 39, "C_Initialize with pReserved that is not NULL returned CKR_OK");
 		return;
 	}
-	EXPECT_RV(c, 39, rv, CKR_ARGUMENTS_BAD);
+	EXPECT_CODE(c, 39, "C_Initialize", rv, CKR_ARGUMENTS_BAD);
 	expect_nothing_done(c);
 }
 
@@ -147,7 +147,7 @@ static void some_mutexes(struct check *c)
 	CK_RV rv = initialize(c, &arguments);
 	if (rv == CKR_CANT_LOCK)
 		check_note(c, "C_Initialize returned CKR_CANT_LOCK, which is true, too");
-	EXPECT_RV(c, 40, rv, CKR_ARGUMENTS_BAD, CKR_CANT_LOCK);
+	EXPECT_CODE(c, 40, "C_Initialize", rv, CKR_ARGUMENTS_BAD, CKR_CANT_LOCK);
 	expect_nothing_done(c);
 }
 
@@ -165,7 +165,7 @@ static void whole_set(struct check *c)
 		check_skip(c, "it cannot lock so (CKR_CANT_LOCK)");
 	if (rv == CKR_NEED_TO_CREATE_THREADS && (flags & CKF_LIBRARY_CANT_CREATE_OS_THREADS) != 0)
 		check_skip(c, "it must create threads (CKR_NEED_TO_CREATE_THREADS)");
-	EXPECT_RV(c, rule, rv, CKR_OK);
+	EXPECT_CODE(c, rule, "C_Initialize", rv, CKR_OK);
 	EXPECT_RV(c, rule, c->p11->C_GetInfo(&info), CKR_OK);
 	EXPECT_RV(c, rule, check_finalize(c), CKR_OK);
 	EXPECT(c, 62, counts.misuse == CKR_OK, "the module used a mutex wrongly: %s",
@@ -231,7 +231,7 @@ static void threads(struct check *c)
 	CK_RV rv = initialize(c, &arguments);
 	if (rv == CKR_CANT_LOCK)
 		check_skip(c, "it cannot lock so (CKR_CANT_LOCK)");
-	EXPECT_RV(c, rule, rv, CKR_OK);
+	EXPECT_CODE(c, rule, "C_Initialize", rv, CKR_OK);
 	run_threads(c, rule);
 	EXPECT(c, 62, counts.misuse == CKR_OK, "the module used a mutex wrongly: %s",
 	       check_rv_name(counts.misuse));
@@ -250,7 +250,7 @@ static void arguments_copied(struct check *c)
 	CK_RV rv = initialize(c, arguments);
 	if (rv == CKR_CANT_LOCK)
 		check_skip(c, "it cannot lock with functions of the application's (CKR_CANT_LOCK)");
-	EXPECT_RV(c, 43, rv, CKR_OK);
+	EXPECT_CODE(c, 43, "C_Initialize", rv, CKR_OK);
 	memset(arguments, CHECK_POISON, sizeof(*arguments));
 	run_threads(c, 43);
 }

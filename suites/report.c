@@ -106,8 +106,13 @@ static void text_result(struct report *report, const struct result *result)
 	}
 	for (size_t i = 0; i < outcome->note_count; i++)
 		fprintf(to, "          note: %s\n", outcome->notes[i]);
-	if (result->trace[0] != 0)
-		fprintf(to, "          evidence: %s/%s\n", report->evidence, result->trace);
+	if (result->trace[0] != 0) {
+		char path[PATH_MAX];
+		snprintf(path, sizeof(path), "%s/%s", report->evidence, result->trace);
+		if (report->show_calls != NULL)
+			report->show_calls(to, "            ", path);
+		fprintf(to, "          evidence: %s\n", path);
+	}
 }
 
 static void text_end(const struct report *report, size_t vanished)

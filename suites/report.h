@@ -27,6 +27,8 @@ struct report {
 	bool progress; /* a line that is overwritten, on a terminal */
 	const struct target *target;
 	const char *evidence; /* the directory's name */
+	/* Print the last calls of a trace, each on a line behind `indent`; or NULL. */
+	void (*show_calls)(FILE *to, const char *indent, const char *path);
 	size_t total, done;
 	size_t verdicts[VERDICT_COUNT];
 	struct baseline *known; /* what is known of the module, or NULL */
