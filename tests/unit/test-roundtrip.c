@@ -25,6 +25,7 @@
 #include "core/compare.h"
 #include "core/parse.h"
 #include "core/print.h"
+#include "core/stage.h"
 #include "core/yaml_read.h"
 #include "replayer/plan.h"
 #include "tests/unit/support/generate-values.h"
@@ -332,6 +333,57 @@ static void plan_is_not_fooled(struct trip *t, const struct tape_function *funct
 	CHECK(t, tape_compare_in(&compare, function, in, live) == -1);
 }
 
+static bool any_secret(void *context, const struct tape_value *secret, const void **ret_bytes,
+                       size_t *ret_length)
+{
+	static const char value[] = "a secret";
+	(void)context;
+	(void)secret;
+	*ret_bytes = value;
+	*ret_length = sizeof(value);
+	return true;
+}
+
+static CK_RV any_mutex(CK_VOID_PTR mutex)
+{
+	(void)mutex;
+	return CKR_OK;
+}
+
+static CK_RV any_new_mutex(CK_VOID_PTR_PTR ret_mutex)
+{
+	(void)ret_mutex;
+	return CKR_OK;
+}
+
+static CK_RV any_notify(CK_SESSION_HANDLE session, CK_NOTIFICATION event, CK_VOID_PTR application)
+{
+	(void)session;
+	(void)event;
+	(void)application;
+	return CKR_OK;
+}
+
+static void stage_it(struct trip *t, const struct tape_function *function,
+                     const struct tape_value *read_in)
+{
+	uintptr_t words[TAPE_MAX_WORDS] = { 0 };
+	struct tape_value live[TAPE_MAX_ARGUMENTS];
+	struct tape_compare compare = { .bindings = NULL };
+	struct tape_stage stage = { .arena = &t->read,
+		                    .mutexes = { .CreateMutex = any_new_mutex,
+		                                 .DestroyMutex = any_mutex,
+		                                 .LockMutex = any_mutex,
+		                                 .UnlockMutex = any_mutex },
+		                    .notify = any_notify,
+		                    .secret = any_secret };
+	CHECK(t, tape_stage_in(&stage, function, read_in, words) == 0);
+	struct tape_capture capture = capture_of(t, &t->first.call, false, false);
+	tape_capture_in(&capture, function, words, live);
+	CHECK(t, !capture.lost);
+	CHECK(t, tape_compare_in(&compare, function, read_in, live) == -1);
+}
+
 static void round_trip(struct trip *t, const struct tape_function *function, size_t focus,
                        size_t variant, enum act act, uint64_t seed)
 {
@@ -386,6 +438,10 @@ static void round_trip(struct trip *t, const struct tape_function *function, siz
 	CHECK(t, tape_compare_out(function, out, read_out) == -1);
 	see(t, function, read_in, false, NULL);
 	see(t, function, read_out, true, read_in);
+
+	/* Issue it again: what is staged is what was recorded. */
+	if (!capture.lost && !first->call.keeps_pointers)
+		stage_it(t, function, read_in);
 
 	/* Play it where it was recorded; what a module made of its own is not the caller's memory. */
 	first->guard.count = blocks;
