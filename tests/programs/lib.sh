@@ -105,8 +105,13 @@ package_of() { # FILE
 }
 
 # A port of 127.0.0.1 that nobody uses now.
-free_port() {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+free_port() { # [udp]
+	python3 - "${1:-tcp}" <<-'end'
+		import socket, sys
+		with socket.socket(type=socket.SOCK_DGRAM if sys.argv[1] == "udp" else socket.SOCK_STREAM) as probe:
+		    probe.bind(("127.0.0.1", 0))
+		    print(probe.getsockname()[1])
+	end
 }
 
 # ---- tokens, keys, certificates ---------------------------------------------------------------------
