@@ -67,10 +67,10 @@ skip_all() { # WHY
 	exit 77
 }
 
-need_all() { # PROGRAM…
+need_all() { # PROGRAM…, files if they begin with /
 	local need
 	for need; do
-		command -v "$need" >/dev/null || skip_all "there is no $need"
+		command -v "$need" >/dev/null || [[ $need == /* && -e $need ]] || skip_all "there is no $need"
 	done
 }
 
