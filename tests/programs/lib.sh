@@ -395,6 +395,11 @@ like() { # WHAT RUN RUN SED FILES
 	diff -r "$dir/$one.plain" "$dir/$two.plain" >"$dir/diff" || fail "$what output differs: $(head -n 20 "$dir/diff")"
 }
 
+# Run a command for a row, without the lines of its output that a module writes by itself: nobody replays them.
+without_lines() { # PATTERN COMMAND…
+	"${@:2}" 2>&1 | sed -E "/$1/d"
+}
+
 # ---- traces -----------------------------------------------------------------------------------------
 
 # validate prints "FILE: 17 calls, 1 thread, whole".

@@ -3,7 +3,7 @@
 #
 # p11-kit's remoting: a program calls p11-kit-client, and a server's process for each client calls SoftHSM2.
 # Recorded and replayed is the client's side, the server's side, and both at once.
-# shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
+# shellcheck disable=SC1091,SC2016,SC2034,SC2094,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
 client=$multiarch/pkcs11/p11-kit-client.so
 need_all pkcs11-tool p11-kit openssl pgrep "$client"
@@ -66,7 +66,7 @@ if [[ -n $module && ${P11TAPE_ROWS:-both} == both ]]; then
 	dir=$work/rows/$row
 	listing=(--token-label clitok --login --pin "$user_pin" --list-objects)
 	mkdir "$dir"
-	cd "$dir"
+	cd "$dir" || fail "no $dir"
 	# Not p11tape record, whose environment would reach the server's copy too.
 	for side in client server; do
 		real=$client

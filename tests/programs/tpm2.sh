@@ -62,11 +62,8 @@ use_module 'tpm2-pkcs11 (swtpm)' "$tpm2"
 row slots -- "${tool[@]}" --list-slots
 row mechanisms -- "${tool[@]}" --token-label tpmtok --list-mechanisms
 row objects -- "${login[@]}" --list-objects
-# What the module itself writes to stderr, none else can.
-without_its_own() { # COMMAND…
-	"$@" 2>&1 | sed '/^ERROR: /d; /^WARNING: /d'
-}
-row wrong-pin -- without_its_own "${tool[@]}" --token-label tpmtok --login --pin "$other_pin" --list-objects
+its_own='^(ERROR|WARNING): '
+row wrong-pin -- without_lines "$its_own" "${tool[@]}" --token-label tpmtok --login --pin "$other_pin" --list-objects
 row rsa-sign -- "${login[@]}" --sign --mechanism SHA256-RSA-PKCS --label rsa --input-file "$work/hello.txt" \
 	--output-file signature
 row ec-sign --varies signature -- "${login[@]}" --sign --mechanism ECDSA --label ec --input-file "$work/digest" \
@@ -75,8 +72,8 @@ row rsa-generate -- "${login[@]}" --keypairgen --key-type rsa:2048 --id 31 --lab
 row ec-generate --vary 's/(EC_POINT: ).*/\1/' -- "${login[@]}" --keypairgen --key-type EC:prime256v1 --id 31 --label new
 row random --varies random -- "${tool[@]}" --token-label tpmtok --generate-random 32 --output-file random
 row test --cannot 'it takes what it encrypts from rand(), and so does the module: without it, other numbers come' \
-	-- without_its_own "${login[@]}" --test
+	-- without_lines "$its_own" "${login[@]}" --test
 
 row ssh-keygen --program ssh-keygen -- ssh-keygen -D {}
-row p11tool --program p11tool -- without_its_own p11tool --provider {} --login --set-pin "$user_pin" --list-all 'pkcs11:token=tpmtok'
-row p11tool-mechanisms --program p11tool -- without_its_own p11tool --provider {} --list-mechanisms 'pkcs11:token=tpmtok'
+row p11tool --program p11tool -- without_lines "$its_own" p11tool --provider {} --login --set-pin "$user_pin" --list-all 'pkcs11:token=tpmtok'
+row p11tool-mechanisms --program p11tool -- without_lines "$its_own" p11tool --provider {} --list-mechanisms 'pkcs11:token=tpmtok'
