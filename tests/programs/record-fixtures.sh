@@ -6,10 +6,20 @@
 set -euo pipefail
 
 fixtures=(
+	modules-ykcs11-slots
 	nss-internal-tls1.3
 	nss-keys
 	nss-request-ec
+	ods-generate-ecdsa
+	ods-speed-1
+	opencryptoki-objects
+	opencryptoki-test
+	openvpn-client-rsa-tls1.3
+	openvpn-show-ids
+	osslsigncode-ec
 	p11-kit-proxy-sign
+	p11-kit-remote-client-ec-sign
+	p11-kit-remote-server-ec-sign
 	p11tool-test-sign-ec
 	pkcs11-tool-aes-encrypt
 	pkcs11-tool-ec-generate
@@ -18,6 +28,9 @@ fixtures=(
 	pkcs11-tool-threads
 	pkcs11-tool-wrong-pin
 	ssh-agent-both
+	strongswan-request-rsa
+	tpm2-ec-sign
+	tpm2-rsa-generate
 	tstclnt-anchors-tls1.3
 	tstclnt-client-ec-tls1.3
 	tstclnt-selfserv-tls1.3
