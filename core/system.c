@@ -173,3 +173,24 @@ void tape_wipe(void *memory, size_t size)
 {
 	explicit_bzero(memory, size);
 }
+
+void tape_program_name(char *to, size_t size)
+{
+	static const char deleted[] = " (deleted)";
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	const char *name = program_invocation_short_name;
+	if (length > 0) {
+		path[length] = 0;
+		if ((size_t)length > sizeof(deleted) &&
+		    strcmp(path + length - (sizeof(deleted) - 1), deleted) == 0)
+			path[(size_t)length - (sizeof(deleted) - 1)] = 0;
+		const char *slash = strrchr(path, '/');
+		name = slash == NULL ? path : slash + 1;
+	}
+	size_t used = 0;
+	/* A name that the program gave itself can hold anything. */
+	for (; *name != 0 && used < size - 1; name++)
+		to[used++] = *name == '/' ? '_' : *name;
+	to[used] = 0;
+}

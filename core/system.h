@@ -63,6 +63,12 @@ static inline void tape_lock_give(struct tape_lock *lock)
 		tape_lock_wake(lock);
 }
 
+/*
+ * The name of the file that this process runs, zero-terminated and cut where it does not fit, without a
+ * slash in it; what the program calls itself where the system does not tell.
+ */
+void tape_program_name(char *to, size_t size);
+
 /* Overwrite memory so that no compiler leaves it out. */
 void tape_wipe(void *memory, size_t size);
 

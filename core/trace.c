@@ -263,7 +263,13 @@ static void read_header(struct tape_header *header, const struct tape_node *node
 	header->redact = text_of(node, "redact");
 	header->program = text_of(process, "program");
 	header->pid = number_of(process, "pid", 0);
+	header->start = number_of(process, "start", 0);
 	header->parent = number_of(process, "parent", 0);
+	header->group = number_of(process, "group", 0);
+	header->forked_after = number_of(process, "forked-after", 0);
+	/* Traces of 0.1's beginnings do not say from whom, and it nearly always is the parent. */
+	if (tape_node_get(process, "forked-after") != NULL)
+		header->forked_from = number_of(process, "forked-from", header->parent);
 	header->load = number_of(node, "load", 1);
 	header->module = text_of(tape_node_get(node, "module"), "path");
 	header->ulong_size = (unsigned int)number_of(tape_node_get(node, "abi"), "ulong", 0);

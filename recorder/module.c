@@ -134,27 +134,6 @@ static int prepare(struct start *start)
 	return result;
 }
 
-static void find_program(char *to, size_t size)
-{
-	static const char deleted[] = " (deleted)";
-	char path[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	const char *name = program_invocation_short_name;
-	if (length > 0) {
-		path[length] = 0;
-		if ((size_t)length > sizeof(deleted) &&
-		    strcmp(path + length - (sizeof(deleted) - 1), deleted) == 0)
-			path[(size_t)length - (sizeof(deleted) - 1)] = 0;
-		const char *slash = strrchr(path, '/');
-		name = slash == NULL ? path : slash + 1;
-	}
-	size_t used = 0;
-	/* A name that the program gave itself can hold anything. */
-	for (; *name != 0 && used < size - 1; name++)
-		to[used++] = *name == '/' ? '_' : *name;
-	to[used] = 0;
-}
-
 /*
  * exit() calls this before it calls destructors, dlclose() after them: thus the destructor knows
  * whether we are unloaded, or the program ends and may still call us. It is registered as atexit()
@@ -175,7 +154,7 @@ static void install(struct start *start)
 	start->handle = NULL;
 	memcpy(target.module, start->module, sizeof(target.module));
 	memcpy(target.trace, start->options.trace, sizeof(target.trace));
-	find_program(target.program, sizeof(target.program));
+	tape_program_name(target.program, sizeof(target.program));
 	target.heading.pattern = target.trace;
 	target.heading.module = target.module;
 	target.heading.program = target.program;

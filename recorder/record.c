@@ -34,6 +34,7 @@ static struct tape_part part;     /* the one that is being written; its `last` i
 static uint64_t part_began;       /* monotonic */
 static uint64_t part_started;     /* the same moment, since 1970 */
 static unsigned int parts;        /* begun by this process and its parents */
+static pid_t part_pid;            /* the process that began it: in a child its recorded ancestor */
 static atomic_size_t last_id;     /* goes on in children, so that no id means two calls */
 static const char *_Atomic ended; /* why the end stands there already: it is said again later */
 static bool keep_pins;
@@ -156,7 +157,11 @@ static void put_header(struct tape_buf *buf, const struct tape_heading *heading,
 	tape_put_process(buf, origin);
 	TAPE_PUT(buf, "\"parent\": ");
 	tape_put_decimal(buf, (uint64_t)getppid());
+	TAPE_PUT(buf, ", \"group\": ");
+	tape_put_decimal(buf, (uint64_t)getpgrp());
 	if (!first) {
+		TAPE_PUT(buf, ", \"forked-from\": ");
+		tape_put_decimal(buf, (uint64_t)part_pid);
 		TAPE_PUT(buf, ", \"forked-after\": ");
 		tape_put_decimal(buf, forked_after);
 	}
@@ -220,6 +225,9 @@ int tape_record_begin(struct tape_state *state, const struct tape_heading *headi
 		tape_buf_init(&buf, text, sizeof(text), 64 * sizeof(text));
 		put_header(&buf, heading, &origin, first, forked_after);
 		result = tape_file_begin(&file, &part, buf.data, buf.length, error);
+		/* A child of a process that has no trace goes on from where that one did. */
+		if (result == 0)
+			part_pid = origin.pid;
 		tape_buf_done(&buf);
 	}
 	if (result < 0 && first)
