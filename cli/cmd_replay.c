@@ -29,6 +29,9 @@ static const char usage[] =
 	"\n"
 	"  p11tape replay p11tape.yaml -- pkcs11-tool --module {} -O\n"
 	"\n"
+	"The traces of other processes of the same recording (p11tape.1234.yaml) are found\n"
+	"beside it.\n"
+	"\n"
 	"      --mode strict        the same calls in the same order (default; the only\n"
 	"                           mode so far)\n"
 	"      --secret NAME=VALUE  what the program will present for a secret of the\n"
@@ -52,6 +55,9 @@ struct replay {
 	char report_path[PATH_MAX], progress_path[PATH_MAX];
 	bool report_is_ours; /* a temporary file */
 	struct tape_progress *progress;
+	size_t progress_size;
+	struct tape_set set;
+	uint64_t *totals; /* calls of each trace, discovery left out */
 };
 
 static bool temporary(char path[PATH_MAX], int *ret_fd)
@@ -93,48 +99,87 @@ static bool make_report(struct replay *replay)
 static bool make_progress(struct replay *replay)
 {
 	int fd;
+	size_t size = TAPE_PROGRESS_SIZE + replay->set.count * sizeof(struct tape_seat);
 	if (!temporary(replay->progress_path, &fd))
 		return false;
-	void *page =
-		ftruncate(fd, TAPE_PROGRESS_SIZE) == 0
-			? mmap(NULL, TAPE_PROGRESS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-			: MAP_FAILED;
+	void *pages = ftruncate(fd, (off_t)size) == 0
+			      ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+			      : MAP_FAILED;
 	int reason = errno;
 	close(fd);
-	if (page == MAP_FAILED) {
+	if (pages == MAP_FAILED) {
 		tape_cli_fail("%s cannot be shared: %s", replay->progress_path, strerror(reason));
 		return false;
 	}
-	replay->progress = page;
+	replay->progress = pages;
+	replay->progress_size = size;
+	replay->progress->count = replay->set.count;
+	struct tape_seat *seats = tape_progress_seats(replay->progress);
+	for (size_t i = 0; i < replay->set.count; i++)
+		seats[i].member = replay->set.members[i];
 	return true;
+}
+
+/* Read every trace to its end once, so that the program is not started for one that is broken. */
+static int check_set(struct replay *replay)
+{
+	struct tape_error error = { 0 };
+	struct tape_summary summary;
+	if (tape_set_read(&replay->set, replay->trace, &error) < 0)
+		return tape_cli_fail_at(replay->set.path, &error);
+	replay->totals = calloc(replay->set.count, sizeof(*replay->totals));
+	if (replay->totals == NULL)
+		return tape_cli_fail("out of memory");
+	for (size_t i = 0; i < replay->set.count; i++) {
+		char path[PATH_MAX];
+		if (!tape_set_path(path, replay->trace, replay->set.members[i].name))
+			return tape_cli_fail("%s: the path is too long", replay->trace);
+		if (tape_cli_check(path, NULL, &summary, &error) < 0)
+			return tape_cli_fail_at(path, &error);
+		replay->totals[i] = summary.calls - summary.finds;
+	}
+	return TAPE_EXIT_GOOD;
 }
 
 static void clean_up(struct replay *replay)
 {
 	if (replay->progress != NULL)
-		munmap(replay->progress, TAPE_PROGRESS_SIZE);
+		munmap(replay->progress, replay->progress_size);
 	if (replay->progress_path[0] != '\0')
 		unlink(replay->progress_path);
 	if (replay->report_is_ours)
 		unlink(replay->report_path);
+	tape_set_free(&replay->set);
+	free(replay->totals);
 }
 
 /* ---- afterwards ------------------------------------------------------------------------------ */
 
-/* The line of the first call that was left, by the replayer's last word; 0 without one. */
-static uint64_t reported_line(const char *report)
+/*
+ * The line of the first call of a trace that was left, by the last word of a process that was served
+ * it; 0 without one.
+ */
+static uint64_t reported_line(const char *report, const char *trace)
 {
 	static const char key[] = "\"first-unused-line\": ";
+	char room[PATH_MAX + 64];
+	struct tape_buf of;
 	uint64_t number = 0;
 	char *line = NULL;
-	size_t room = 0;
+	size_t size = 0;
+	tape_buf_init(&of, room, sizeof(room), 4 * sizeof(room));
+	TAPE_PUT(&of, ", \"trace\": ");
+	tape_put_quoted_lossy(&of, trace, strlen(trace));
+	tape_put_char(&of, '\0');
 	FILE *from = fopen(report, "re");
-	while (from != NULL && getline(&line, &room, from) > 0) {
+	while (from != NULL && !of.failed && getline(&line, &size, from) > 0) {
 		const char *found = strstr(line, key);
-		if (strncmp(line, "{\"summary\"", strlen("{\"summary\"")) == 0 && found != NULL)
+		if (strncmp(line, "{\"summary\"", strlen("{\"summary\"")) == 0 &&
+		    strstr(line, of.data) != NULL && found != NULL)
 			number = strtoull(found + sizeof(key) - 1, NULL, 10);
 	}
 	free(line);
+	tape_buf_done(&of);
 	if (from != NULL)
 		fclose(from);
 	return number;
@@ -165,25 +210,35 @@ static bool find_call(const char *trace, uint64_t line, uint64_t served, char *n
 	return found;
 }
 
-static void print_unused(const struct replay *replay, uint64_t served)
+/* Say what was left of a trace, if anything was. */
+static void print_unused(const struct replay *replay, size_t index, uint64_t served)
 {
+	char path[PATH_MAX];
+	char absolute[PATH_MAX];
 	char name[64];
 	size_t line;
-	if (find_call(replay->trace, reported_line(replay->report_path), served, name, sizeof(name),
-	              &line))
-		tape_cli_warn("%s:%zu: the first call that was not made: %s", replay->trace, line,
-		              name);
+	uint64_t total = replay->totals[index];
+	if (served >= total ||
+	    !tape_set_path(path, replay->trace, replay->set.members[index].name) ||
+	    !tape_cli_absolute(path, absolute))
+		return;
+	if (served == 0 && replay->set.count > 1)
+		tape_cli_warn("%s: no process asked for it", path);
+	else if (find_call(path, reported_line(replay->report_path, absolute), served, name,
+	                   sizeof(name), &line))
+		tape_cli_warn("%s:%zu: the first call that was not made: %s", path, line, name);
 }
 
 /* Say how it went. Returns whether it went as recorded. */
-static bool judge(const struct replay *replay, const struct tape_summary *summary,
-                  const char *program)
+static bool judge(const struct replay *replay, const char *program)
 {
-	const struct tape_progress *progress = replay->progress;
-	uint64_t total = summary->calls - summary->finds;
-	uint64_t served = progress->served;
+	struct tape_progress *progress = replay->progress;
+	struct tape_seat *seats = tape_progress_seats(progress);
+	uint64_t total = 0;
+	uint64_t served = 0;
 	uint64_t diverged = progress->diverged;
 	uint64_t filled = progress->filled;
+	char others[48] = "";
 	if (progress->failed != 0)
 		/* The replayer said why on the program's standard error. */
 		return false;
@@ -193,16 +248,25 @@ static bool judge(const struct replay *replay, const struct tape_summary *summar
 		              program);
 		return false;
 	}
-	bool good = diverged == 0 && served >= total;
+	bool good = diverged == 0;
+	for (size_t i = 0; i < replay->set.count; i++) {
+		total += replay->totals[i];
+		served += tape_seat_served(&seats[i]);
+		good &= tape_seat_served(&seats[i]) >= replay->totals[i];
+	}
 	if (!good || replay->verbose || isatty(STDERR_FILENO)) {
-		tape_cli_warn("replay of %s: %" PRIu64 " of %" PRIu64 " calls served, %" PRIu64
+		if (replay->set.count > 1)
+			snprintf(others, sizeof(others), " and %zu trace%s beside it",
+			         replay->set.count - 1, replay->set.count == 2 ? "" : "s");
+		tape_cli_warn("replay of %s%s: %" PRIu64 " of %" PRIu64 " calls served, %" PRIu64
 		              " divergence%s",
-		              replay->trace, served, total, diverged, diverged == 1 ? "" : "s");
+		              replay->trace, others, served, total, diverged,
+		              diverged == 1 ? "" : "s");
 		if (filled != 0)
 			tape_cli_warn("%" PRIu64 " bytes of redacted outputs were made up", filled);
 	}
-	if (served < total)
-		print_unused(replay, served);
+	for (size_t i = 0; i < replay->set.count; i++)
+		print_unused(replay, i, tape_seat_served(&seats[i]));
 	return good;
 }
 
@@ -210,12 +274,10 @@ static bool judge(const struct replay *replay, const struct tape_summary *summar
 
 static int run(struct replay *replay, char **command, char **arguments)
 {
-	struct tape_error error = { 0 };
-	struct tape_summary summary;
 	char trace[PATH_MAX];
 	bool started;
-	if (tape_cli_check(replay->trace, NULL, &summary, &error) < 0)
-		return tape_cli_fail_at(replay->trace, &error);
+	if (check_set(replay) != TAPE_EXIT_GOOD)
+		return TAPE_EXIT_BAD;
 	if (!tape_cli_absolute(replay->trace, trace) || !make_report(replay) ||
 	    !make_progress(replay))
 		return TAPE_EXIT_BAD;
@@ -233,7 +295,7 @@ static int run(struct replay *replay, char **command, char **arguments)
 		{ "P11TAPE_REPLAY_MATCH", replay->rules.length > 1 ? replay->rules.data : NULL },
 	};
 	int status = tape_run(arguments, variables, TAPE_ARRAY_SIZE(variables), &started);
-	if (started && !judge(replay, &summary, command[0]) && status == 0)
+	if (started && !judge(replay, command[0]) && status == 0)
 		return TAPE_EXIT_FOUND;
 	return status;
 }

@@ -17,6 +17,8 @@
 
 struct tape_reader {
 	int fd;
+	dev_t device; /* of the descriptor's file, */
+	ino_t inode;  /* to know it again */
 	char *path;
 	uint64_t end; /* of the whole lines */
 	bool torn;
@@ -352,6 +354,11 @@ int tape_reader_open(struct tape_reader **ret_reader, const char *path, struct t
 	tape_arena_init(&reader->arena, NULL, 0, HEADER_LIMIT);
 	reader->fd = open_trace(path, error);
 	int result = reader->fd;
+	struct stat status;
+	if (result >= 0 && fstat(reader->fd, &status) == 0) {
+		reader->device = status.st_dev;
+		reader->inode = status.st_ino;
+	}
 	if (result >= 0)
 		result = tape_yaml_whole(reader->fd, &reader->end, &reader->torn, error);
 	if (result >= 0)
@@ -377,6 +384,14 @@ void tape_reader_close(struct tape_reader *reader)
 	tape_arena_done(&reader->arena);
 	free(reader->path);
 	free(reader);
+}
+
+void tape_reader_abandon(const struct tape_reader *reader)
+{
+	struct stat status;
+	if (reader != NULL && fstat(reader->fd, &status) == 0 &&
+	    status.st_dev == reader->device && status.st_ino == reader->inode)
+		close(reader->fd);
 }
 
 const struct tape_header *tape_reader_header(const struct tape_reader *reader)

@@ -67,6 +67,12 @@ TAPE_MUST_CHECK int tape_reader_open(struct tape_reader **ret_reader, const char
                                      struct tape_error *error);
 void tape_reader_close(struct tape_reader *reader);
 
+/*
+ * In a forked child, where another thread may have been reading at that moment: give back the
+ * descriptor, if it still is this file's, and touch nothing else. The memory stays.
+ */
+void tape_reader_abandon(const struct tape_reader *reader);
+
 const struct tape_header *tape_reader_header(const struct tape_reader *reader);
 const char *tape_reader_path(const struct tape_reader *reader);
 

@@ -85,8 +85,11 @@ struct engine {
 	struct record *kept; /* that hold what was found */
 	struct tape_bindings bindings;
 	const struct record *candidate; /* being compared: tells the live parameter's structure */
-	uint64_t served;
-	pid_t process; /* that opened the trace: the one whose end is the replay's */
+	uint64_t served;          /* calls, or where the trace is shared: calls up to the next one */
+	uint64_t last_id;         /* of the call that was served last; where calls overlap, the highest */
+	_Atomic uint64_t *reached; /* where `served` is shown */
+	bool shares;              /* another trace may take this one's place: keep what tells them apart */
+	const char *unrecorded;   /* why this process has no trace; NULL: it has one */
 };
 
 extern struct engine engine;
@@ -122,8 +125,11 @@ static inline void retire_record(struct record *record)
  */
 bool reading_ahead(const struct lane *lane, const struct record *wanted);
 
-/* Search the rest of the trace for discovery, once, beside the reading for calls. */
-void reading_find_all(void);
+/* Search the whole of a trace for discovery, beside the reading for calls. */
+void reading_find_all(const char *path);
+
+/* Open engine.options.trace in an engine that is empty but for what it inherits. Returns false, reported. */
+bool reading_open(void);
 
 /* The lane of a recorded session handle, made where there is none; NULL without memory. */
 struct lane *reading_lane(uint64_t handle);

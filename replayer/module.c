@@ -26,7 +26,6 @@ struct list {
 /* Handed out to programs, so they stay where they are. Written under the lock, before they are used. */
 static struct list lists[MAX_LISTS];
 static size_t list_count;
-static struct tape_lock lock;
 
 static uint64_t version_of(const struct list *list)
 {
@@ -208,14 +207,15 @@ CK_RV module_find(enum tape_function_id function, const uintptr_t *words)
 	CK_RV rv;
 	if (!replay_ready())
 		return CKR_GENERAL_ERROR;
-	tape_lock_take(&lock);
+	struct tape_lock *lock = replay_list_lock();
+	tape_lock_take(lock);
 	if (function == TAPE_FN_C_GetFunctionList)
 		rv = get_function_list(words);
 	else if (function == TAPE_FN_C_GetInterface)
 		rv = get_interface(words);
 	else
 		rv = get_interface_list(words);
-	tape_lock_give(&lock);
+	tape_lock_give(lock);
 	replay_count_found();
 	return rv;
 }

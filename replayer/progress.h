@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How far a replay got, in a page that the program being replayed and `p11tape replay` share: a third
- * of programs never finalise, and a killed one says nothing. The file has TAPE_PROGRESS_SIZE bytes.
+ * How far a replay got, in pages that the programs being replayed and `p11tape replay` share: a third
+ * of programs never finalise, and a killed one says nothing. The file has TAPE_PROGRESS_SIZE bytes, and
+ * `count` seats behind them: the traces that there are, and who is served which.
  */
 #ifndef TAPE_REPLAYER_PROGRESS_H
 #define TAPE_REPLAYER_PROGRESS_H
@@ -9,21 +10,43 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "core/set.h"
+
 #define TAPE_PROGRESS_SIZE 4096
-#define TAPE_PROGRESS_MAGIC 0x31657061743131u /* "11tape1" */
+#define TAPE_PROGRESS_MAGIC 0x32657061743131u /* "11tape2" */
+
+/* One trace of the set (core/set.h). Calls are counted from its beginning, discovery left out. */
+struct tape_seat {
+	_Atomic uint64_t owner;   /* number of the process that has claimed it; 0: nobody */
+	_Atomic uint64_t reached; /* calls that its owner was served */
+	_Atomic uint64_t shared;  /* the most that another process was served */
+	struct tape_member member;
+};
 
 struct tape_progress {
-	uint64_t magic;             /* set once a replayer has loaded its trace */
-	_Atomic uint64_t loads;     /* processes (and loads) that serve it */
-	_Atomic uint64_t served;    /* calls answered from the trace, discovery not counted */
-	_Atomic uint64_t found;     /* discovery calls answered */
-	_Atomic uint64_t diverged;  /* divergences reported */
-	_Atomic uint64_t filled;    /* bytes made up for redacted outputs */
-	_Atomic uint64_t secrets;   /* secrets accepted unseen because the trace only names them */
-	_Atomic uint64_t last_line; /* line of the call that was served last */
-	_Atomic uint64_t reading;   /* nanoseconds spent reading the trace */
+	uint64_t magic;            /* set once a replayer has loaded its trace */
+	uint64_t count;            /* seats; 0 where nobody has looked for more traces than one */
+	_Atomic uint64_t loads;    /* processes (and loads) that serve it */
+	_Atomic uint64_t found;    /* discovery calls answered */
+	_Atomic uint64_t diverged; /* divergences reported */
+	_Atomic uint64_t filled;   /* bytes made up for redacted outputs */
+	_Atomic uint64_t secrets;  /* secrets accepted unseen because the trace only names them */
+	_Atomic uint64_t reading;  /* nanoseconds spent reading the trace */
 	_Atomic uint64_t
 		failed; /* 1: the trace could not be served at all (the reason is in the report) */
 };
+
+static inline struct tape_seat *tape_progress_seats(struct tape_progress *progress)
+{
+	return (struct tape_seat *)(void *)((char *)progress + TAPE_PROGRESS_SIZE);
+}
+
+/* Calls of a trace that some process was served. */
+static inline uint64_t tape_seat_served(struct tape_seat *seat)
+{
+	uint64_t reached = atomic_load(&seat->reached);
+	uint64_t shared = atomic_load(&seat->shared);
+	return reached > shared ? reached : shared;
+}
 
 #endif

@@ -72,7 +72,7 @@ static bool is_partial(const struct tape_value *value)
 	return false;
 }
 
-/* A digest of what a call was given (its session apart) and of what it got. */
+/* A digest of what a call was given (but for its session, if that is a lane) and of what it got. */
 static uint64_t digest_values(const struct tape_function *function, const struct tape_value *in,
                               const struct tape_value *out, CK_RV rv)
 {
@@ -82,7 +82,7 @@ static uint64_t digest_values(const struct tape_function *function, const struct
 	struct tape_buf buf;
 	uint64_t hash[2];
 	memcpy(inputs, in, function->count * sizeof(*in));
-	if (function->lane >= 0)
+	if (function->lane >= 0 && engine.lanes)
 		inputs[function->lane].number = 0;
 	tape_buf_init(&buf, room, sizeof(room), TAPE_MAX_BYTES * 4);
 	tape_put(&buf, function->name.text, function->name.length);
@@ -179,15 +179,17 @@ static int settle(struct record *record, const struct tape_item *item, struct ta
 	engine.ahead += record->arena.used;
 	for (size_t i = 0; i < record->function->count; i++)
 		record->partial |= is_partial(&record->out[i]);
-	if (engine.lanes) {
-		uint64_t session = reading_session(record);
+	if (engine.lanes || engine.shares)
 		record->digest =
 			digest_values(record->function, record->in, record->out, record->rv);
+	if (engine.lanes) {
+		uint64_t session = reading_session(record);
 		if (session != 0 && (record->opens = new_lane(session)) != NULL)
 			record->opens->opener =
 				digest_values(record->function, record->in, NULL, CKR_OK);
 	}
-	if (!record->function->finds && !record->partial &&
+	/* What is served by a plan is not noted, as it must be where traces are told apart. */
+	if (!record->function->finds && !record->partial && !engine.shares &&
 	    !engine.options.rules.any[record->function - tape_functions])
 		plan_make(&record->plan, &record->arena, record->function, record->in, record->out);
 	return 0;
@@ -331,15 +333,12 @@ bool reading_ahead(const struct lane *lane, const struct record *wanted)
 	return result > 0;
 }
 
-/* Search the rest of the trace for discovery, beside the reading for calls. */
-void reading_find_all(void)
+/* Search the whole of a trace for discovery, beside the reading for calls. */
+void reading_find_all(const char *path)
 {
 	struct tape_error error = { 0 };
 	struct tape_reader *reader;
-	if (engine.all_found || engine.ended)
-		return;
-	engine.all_found = true;
-	if (tape_reader_open(&reader, engine.options.trace, &error) < 0)
+	if (tape_reader_open(&reader, path, &error) < 0)
 		return;
 	struct tape_reader *reading = engine.reader;
 	struct record *open = engine.open;
@@ -363,4 +362,22 @@ void reading_find_all(void)
 	engine.open = open;
 	engine.position = position;
 	tape_reader_close(reader);
+}
+
+bool reading_open(void)
+{
+	struct tape_error error = { 0 };
+	int result = tape_reader_open(&engine.reader, engine.options.trace, &error);
+	if (result >= 0)
+		result = tape_rules_read(&engine.options.rules,
+		                         tape_reader_header(engine.reader)->node, &error);
+	if (result >= 0)
+		result = tape_trace_overlaps(engine.reader, &error);
+	if (result < 0)
+		return engine_refuse(&error);
+	engine.lanes |= result != 0;
+	tape_arena_init(&engine.item, NULL, 0, TAPE_MAX_ITEM);
+	/* Discovery stands at the beginning of a trace; the rest is searched only where it is asked for. */
+	reading_ahead(&engine.main, NULL);
+	return true;
 }

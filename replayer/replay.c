@@ -16,6 +16,7 @@
 #include "core/answer.h"
 #include "core/capture.h"
 #include "core/system.h"
+#include "replayer/binding.h"
 #include "replayer/engine.h"
 #include "replayer/module.h"
 #include "replayer/report.h"
@@ -32,21 +33,26 @@
 
 struct engine engine;
 
-/* In pages that a fork wipes: the child finds the lock free. */
+/* In pages that a fork wipes: the child finds the locks free, and itself a stranger. */
 struct shared {
 	struct tape_lock lock;
+	bool straight;  /* the next call may be served by its plan alone: this process's trace is bound */
+	pid_t process;  /* that has a trace bound; 0: none yet */
+	struct tape_lock list_lock; /* of module.c */
 };
 
 static _Atomic(struct shared *) shared;
+static bool wiped; /* the kernel does wipe them; else process numbers are compared */
 
 static TAPE_COLD struct shared *make_shared(void)
 {
-	bool wipes;
+	bool wipes = false;
 	struct shared *none = NULL;
 	static struct shared fallback;
 	struct shared *pages = tape_pages_get_wiped(4096, &wipes);
 	if (pages == NULL)
 		pages = &fallback;
+	wiped = wipes;
 	if (!atomic_compare_exchange_strong(&shared, &none, pages)) {
 		if (pages != &fallback)
 			tape_pages_free(pages, 4096);
@@ -76,6 +82,23 @@ static inline void leave(struct shared *pages)
 		atomic_store_explicit(&pages->lock.word, 0, memory_order_relaxed);
 	else
 		tape_lock_give(&pages->lock);
+}
+
+/* Whether this process has called before: a forked child has not, whatever its parent did. */
+static inline bool is_bound(const struct shared *pages)
+{
+	return wiped ? pages->process != 0 : pages->process == getpid();
+}
+
+/* Where nothing but the order of the trace decides, and a fork shows, calls may go the short way. */
+static void go_straight(struct shared *pages)
+{
+	pages->straight = wiped && engine.state == OPEN && !engine.lanes;
+}
+
+struct tape_lock *replay_list_lock(void)
+{
+	return &get_shared()->list_lock;
 }
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
@@ -130,7 +153,8 @@ bool replay_find(enum tape_function_id id, const uintptr_t *words,
 	enter(pages);
 	bool known = find(id, words, ret_out, ret_rv);
 	if (!known && !engine.all_found) {
-		reading_find_all();
+		engine.all_found = true;
+		binding_find_all(!is_bound(pages));
 		known = find(id, words, ret_out, ret_rv);
 	}
 	leave(pages);
@@ -190,7 +214,7 @@ static CK_RV diverge(const struct tape_function *function, const uintptr_t *word
                      const char *why)
 {
 	static struct tape_secrets secrets; /* large; used under the lock */
-	static struct tape_lock lock;
+	struct tape_lock lock = { 0 };
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
 	/* What was presented for a secret is nobody's business: show a name. */
 	if (tape_secrets_init(&secrets, &lock) < 0)
@@ -341,9 +365,9 @@ static inline void consume(struct lane *lane, struct record *before, struct reco
 	take_out(lane, before, record);
 	lane->served++;
 	engine.served++;
-	/* One writer at a time: plain stores are enough, and an atomic addition is not free. */
-	atomic_store_explicit(&report_counters->served, engine.served, memory_order_relaxed);
-	atomic_store_explicit(&report_counters->last_line, record->line, memory_order_relaxed);
+	engine.last_id = record->id;
+	/* One writer at a time: a plain store is enough, and an atomic addition is not free. */
+	atomic_store_explicit(engine.reached, engine.served, memory_order_relaxed);
 	retire_record(record);
 }
 
@@ -368,8 +392,19 @@ static CK_RV finish(struct lane *lane, struct record *before, struct record *rec
 		record->opens->live = reading_session(record);
 	if (engine.lanes)
 		remember(lane, record->digest);
+	if (engine.shares)
+		binding_served(record);
+	uint64_t last_id = engine.last_id;
 	consume(lane, before, record);
+	if (engine.last_id < last_id)
+		engine.last_id = last_id;
 	return rv;
+}
+
+static bool equals(const struct record *record, const uintptr_t *words)
+{
+	struct tape_value live[TAPE_MAX_ARGUMENTS];
+	return compare_with(record, words, live, false) < 0;
 }
 
 static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
@@ -391,9 +426,18 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 		before = NULL;
 		compare_with(record, words, live, true);
 	}
+	if (record == NULL && engine.shares && binding_change(function, words, equals)) {
+		lane = &engine.main;
+		if (engine.lanes && function->lane >= 0)
+			lane = live_lane(words[function->arguments[function->lane].word]);
+		if (lane != NULL)
+			record = match(lane, function, words, live, &before, &argument);
+	}
 	if (record != NULL)
 		return finish(lane, before, record, words, live);
-	struct record *first = lane->first;
+	if (engine.unrecorded != NULL)
+		return diverge(function, words, REPORT_PROCESS, NULL, -1, engine.unrecorded);
+	struct record *first = lane == NULL ? NULL : lane->first;
 	if (first == NULL)
 		return diverge(function, words, REPORT_PAST_END, NULL, -1,
 		               engine.lanes && lane != &engine.main ? "in this session" : NULL);
@@ -402,11 +446,11 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 }
 
 /* The next call in a trace without overlaps, if it has a plan and that says that this is it. */
-static inline bool serve_planned(const struct tape_function *function, const uintptr_t *words,
-                                 CK_RV *ret_rv)
+static inline bool serve_planned(const struct shared *pages, const struct tape_function *function,
+                                 const uintptr_t *words, CK_RV *ret_rv)
 {
 	struct record *first = engine.main.first;
-	if (first == NULL || first->function != function || engine.lanes || first->partial ||
+	if (first == NULL || first->function != function || !pages->straight || first->partial ||
 	    !plan_equals(&first->plan, words))
 		return false;
 	/* The program does something else before it calls again: let the next record come nearer. */
@@ -427,7 +471,12 @@ static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *w
 	struct shared *pages = get_shared();
 	int saved = errno;
 	enter(pages);
-	CK_RV rv = serve(&tape_functions[id], words);
+	if (!is_bound(pages)) {
+		binding_inherit();
+		pages->process = getpid();
+	}
+	CK_RV rv = engine.state == OPEN ? serve(&tape_functions[id], words) : CKR_GENERAL_ERROR;
+	go_straight(pages);
 	leave(pages);
 	errno = saved;
 	return rv;
@@ -438,7 +487,7 @@ CK_RV replay_call(enum tape_function_id id, const uintptr_t *words)
 	struct shared *pages = get_shared();
 	CK_RV rv;
 	enter(pages);
-	bool planned = serve_planned(&tape_functions[id], words, &rv);
+	bool planned = serve_planned(pages, &tape_functions[id], words, &rv);
 	leave(pages);
 	return TAPE_LIKELY(planned) ? rv : serve_slowly(id, words);
 }
@@ -461,27 +510,16 @@ bool engine_refuse(const struct tape_error *error)
 static bool open_trace(void)
 {
 	struct tape_error error = { 0 };
-	const char *path = engine.options.trace;
 	int result = options_read(&engine.options, &engine.bindings, &error);
-	report_open(path, engine.options.report, engine.options.progress);
-	if (result >= 0)
-		result = tape_reader_open(&engine.reader, path, &error);
-	if (result >= 0)
-		result = tape_rules_read(&engine.options.rules,
-		                         tape_reader_header(engine.reader)->node, &error);
-	if (result >= 0)
-		result = tape_trace_overlaps(engine.reader, &error);
+	report_open(engine.options.trace, engine.options.report, engine.options.progress);
 	if (result < 0)
 		return engine_refuse(&error);
-	engine.lanes = result != 0;
-	engine.process = getpid();
-	tape_arena_init(&engine.item, NULL, 0, TAPE_MAX_ITEM);
 	tape_arena_init(&engine.scratch, NULL, 0, TAPE_MAX_ITEM);
 	tape_arena_init(&engine.keep, NULL, 0, TAPE_MAX_ITEM);
+	if (!binding_begin())
+		return false;
 	atomic_fetch_add(&report_counters->loads, 1);
 	report_counters->magic = TAPE_PROGRESS_MAGIC;
-	/* Discovery stands at the beginning of a trace; the rest is searched only where it is asked for. */
-	reading_ahead(&engine.main, NULL);
 	return true;
 }
 
@@ -489,8 +527,11 @@ bool replay_ready(void)
 {
 	struct shared *pages = get_shared();
 	enter(pages);
-	if (engine.state == UNOPENED)
+	/* A child that was forked before any call is a process like its parent. */
+	if (engine.state == UNOPENED) {
 		engine.state = open_trace() ? OPEN : FAILED;
+		pages->process = getpid();
+	}
 	bool ready = engine.state == OPEN;
 	leave(pages);
 	return ready;
@@ -520,15 +561,25 @@ static uint64_t count_unused(uint64_t *ret_line)
 	}
 }
 
-/* The module stays in memory (NODELETE), so this runs when the process exits. */
-__attribute__((destructor)) static void at_exit(void)
+static void summarise(void)
 {
 	uint64_t line;
-	if (engine.state != OPEN || engine.process != getpid())
+	uint64_t unused = count_unused(&line);
+	report_summary(engine.unrecorded == NULL ? engine.options.trace : NULL, engine.served,
+	               unused, line);
+}
+
+/*
+ * The module stays in memory (NODELETE), so this runs when the process exits. A forked child that did
+ * not call has nothing to say.
+ */
+__attribute__((destructor)) static void at_exit(void)
+{
+	if (engine.state != OPEN)
 		return;
 	struct shared *pages = get_shared();
 	enter(pages);
-	uint64_t unused = count_unused(&line);
-	report_summary(engine.served, unused, line);
+	if (is_bound(pages))
+		binding_visit(summarise);
 	leave(pages);
 }

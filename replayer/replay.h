@@ -7,6 +7,7 @@
 #define TAPE_REPLAYER_REPLAY_H
 
 #include "core/api/api.h"
+#include "core/system.h"
 #include "core/value.h"
 
 /*
@@ -30,6 +31,9 @@ void replay_refuse(enum tape_function_id function, const uintptr_t *words, const
 
 /* Make sure that the trace is open. Returns false (reported once) where there is nothing to serve. */
 bool replay_ready(void);
+
+/* The lock of what discovery hands out: free in a forked child, whoever held it. */
+struct tape_lock *replay_list_lock(void);
 
 /* Count a discovery call that was answered. */
 void replay_count_found(void);

@@ -16,7 +16,12 @@
 #define MAX_REPORT ((size_t)64 * 1024 * 1024)
 
 static const char *trace_path = "";
+static const char *report_path = "";
 static int report_fd = -1;
+static dev_t report_device;
+static ino_t report_inode;
+static uint64_t divergences; /* of this process */
+static size_t seats;         /* of the page */
 static struct tape_progress private_page;
 struct tape_progress *report_counters = &private_page;
 
@@ -35,12 +40,13 @@ static void write_all(int fd, const char *text, size_t length)
 	errno = saved;
 }
 
-void report_open(const char *trace, const char *report, const char *page)
+static void open_report(void)
 {
-	trace_path = trace;
-	if (report[0] != 0)
-		report_fd =
-			open(report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat status;
+	report_fd = report_path[0] == 0
+			    ? -1
+			    : open(report_path,
+	                           O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (report_fd >= 0 && report_fd < 64) {
 		/* Out of the way of programs that count on low numbers. */
 		int high = fcntl(report_fd, F_DUPFD_CLOEXEC, 64);
@@ -49,16 +55,48 @@ void report_open(const char *trace, const char *report, const char *page)
 			report_fd = high;
 		}
 	}
+	if (report_fd >= 0 && fstat(report_fd, &status) == 0) {
+		report_device = status.st_dev;
+		report_inode = status.st_ino;
+	}
+}
+
+void report_open(const char *trace, const char *report, const char *page)
+{
+	trace_path = trace;
+	report_path = report;
+	open_report();
 	int fd = page[0] == 0 ? -1 : open(page, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	struct stat status;
 	if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size >= TAPE_PROGRESS_SIZE) {
-		void *memory =
-			mmap(NULL, TAPE_PROGRESS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		if (memory != MAP_FAILED)
+		size_t size = (size_t)status.st_size;
+		void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (memory != MAP_FAILED) {
 			report_counters = memory;
+			size = (size - TAPE_PROGRESS_SIZE) / sizeof(struct tape_seat);
+			seats = report_counters->count < size ? (size_t)report_counters->count
+			                                      : size;
+		}
 	}
 	if (fd >= 0)
 		close(fd);
+}
+
+struct tape_seat *report_seats(size_t *ret_count)
+{
+	*ret_count = seats;
+	return seats == 0 ? NULL : tape_progress_seats(report_counters);
+}
+
+void report_inherit(void)
+{
+	struct stat status;
+	divergences = 0;
+	/* A daemon closes all it has inherited, and the number may be another file's now. */
+	if (report_fd >= 0 &&
+	    (fstat(report_fd, &status) != 0 || status.st_dev != report_device ||
+	     status.st_ino != report_inode))
+		open_report();
 }
 
 void report_close(void)
@@ -72,6 +110,7 @@ static const char *const kinds[] = {
 	[REPORT_ARGUMENT] = "argument", [REPORT_FUNCTION] = "function",
 	[REPORT_PAST_END] = "past-end", [REPORT_NO_RETURN] = "no-return",
 	[REPORT_PARTIAL] = "partial",   [REPORT_DISCOVERY] = "discovery",
+	[REPORT_PROCESS] = "process",
 };
 
 static void put_call(struct tape_buf *buf, const struct report_side *side)
@@ -191,6 +230,7 @@ void report_divergence(const struct report *report)
 	struct tape_buf text;
 	struct tape_buf line;
 	uint64_t number = atomic_fetch_add(&report_counters->diverged, 1) + 1;
+	divergences++;
 
 	tape_buf_init(&text, text_room, sizeof(text_room), MAX_REPORT);
 	put_text(&text, report, number);
@@ -256,13 +296,13 @@ void report_failure(const char *sentence)
 	report_sentence("failure", sentence);
 }
 
-void report_summary(uint64_t served, uint64_t unused, uint64_t line)
+void report_summary(const char *trace, uint64_t served, uint64_t unused, uint64_t line)
 {
-	char room[256];
+	char room[1024];
 	struct tape_buf buf;
 	if (report_fd < 0)
 		return;
-	tape_buf_init(&buf, room, sizeof(room), sizeof(room));
+	tape_buf_init(&buf, room, sizeof(room), MAX_REPORT);
 	TAPE_PUT(&buf, "{\"summary\": {\"served\": ");
 	tape_put_decimal(&buf, served);
 	TAPE_PUT(&buf, ", \"unused\": ");
@@ -272,7 +312,15 @@ void report_summary(uint64_t served, uint64_t unused, uint64_t line)
 		tape_put_decimal(&buf, line);
 	}
 	TAPE_PUT(&buf, ", \"divergences\": ");
-	tape_put_decimal(&buf, atomic_load(&report_counters->diverged));
+	tape_put_decimal(&buf, divergences);
+	TAPE_PUT(&buf, ", \"pid\": ");
+	tape_put_decimal(&buf, (uint64_t)getpid());
+	if (trace != NULL) {
+		TAPE_PUT(&buf, ", \"trace\": ");
+		tape_put_quoted_lossy(&buf, trace, strlen(trace));
+	}
 	TAPE_PUT(&buf, "}}\n");
-	write_all(report_fd, buf.data, buf.length);
+	if (!buf.failed)
+		write_all(report_fd, buf.data, buf.length);
+	tape_buf_done(&buf);
 }

@@ -19,6 +19,7 @@ enum report_kind {
 	REPORT_NO_RETURN, /* the recorded call did not return */
 	REPORT_PARTIAL,   /* the recording lacks an output */
 	REPORT_DISCOVERY, /* a list or interface that cannot be given */
+	REPORT_PROCESS,   /* the process has no trace */
 };
 
 struct report_side {
@@ -38,6 +39,12 @@ struct report {
 void report_open(const char *trace, const char *report, const char *progress);
 void report_close(void);
 
+/* In a forked child: its divergences count from 0, and the report is opened again if it was closed. */
+void report_inherit(void);
+
+/* The seats of the shared page, and their number; NULL where there are none. */
+struct tape_seat *report_seats(size_t *ret_count);
+
 /* The counters; a private page where none is shared. Never NULL. */
 extern struct tape_progress *report_counters;
 
@@ -46,7 +53,10 @@ void report_divergence(const struct report *report);
 /* Say that there is nothing to serve: once, on stderr and in the report. */
 void report_failure(const char *sentence);
 
-/* At the end: what was served and what was left. `unused` counts calls; `line` is the first one's. */
-void report_summary(uint64_t served, uint64_t unused, uint64_t line);
+/*
+ * At the end: what this process was served of a trace (NULL: it has none), and what was left. `unused`
+ * counts calls; `line` is the first one's.
+ */
+void report_summary(const char *trace, uint64_t served, uint64_t unused, uint64_t line);
 
 #endif

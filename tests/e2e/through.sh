@@ -28,7 +28,7 @@ sed "$drop" direct.out >direct.same
 sed "$drop" recorded.out >recorded.same
 same "what the direct and the recorded run show" direct.same recorded.same
 
-grep -q '"summary": {"served": [0-9]*, "unused": 0, "divergences": 0}' report || fail "$(cat report)"
+grep -q '"summary": {"served": [0-9]*, "unused": 0, "divergences": 0, ' report || fail "$(cat report)"
 "$P11TAPE" validate t.yaml
 
 # The fixed point: recording the replay gives the trace again.

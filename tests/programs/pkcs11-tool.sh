@@ -56,7 +56,7 @@ row test --match C_Decrypt.pEncryptedData=length \
 row test-ec --vary 's/(EC_POINT: ).*/\1/' -- "${login[@]}" --test-ec --id 31 --key-type EC:prime256v1 \
 	--write-object "$work/pki/ca.der" --type cert
 row moz-cert -- "${login[@]}" --moz-cert "$work/pki/client.der" --id 31 --key-type RSA:2048
-row fork --cannot 'the replayer does not bind a forked child to its own trace yet' -- "${tool[@]}" --test-fork
+row fork -- "${tool[@]}" --test-fork
 
 # Three threads, one after the other: the main one waits for its input while the others call.
 threads() { # MODULE OPTIONS…

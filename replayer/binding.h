@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which trace a process is served (docs/replay.md, "Processes"): a new one, the trace of an equal
+ * program; a forked child, one that was recorded of a child of its parent's; both by content. Called
+ * under the lock of replay.c; the trace that is bound is the one in `engine`.
+ */
+#ifndef TAPE_REPLAYER_BINDING_H
+#define TAPE_REPLAYER_BINDING_H
+
+#include "replayer/engine.h"
+
+/*
+ * Open the trace of a new process, once the options are read and the report is open. Returns false,
+ * reported, where it cannot be served.
+ */
+bool binding_begin(void);
+
+/*
+ * In a forked child that calls for the first time: forget the parent's trace, and open the one of a
+ * child that was forked where this one was. Discovery, secrets and sessions are inherited. Where there
+ * is no such trace the engine is left with nothing to serve, and engine.unrecorded says why.
+ */
+void binding_inherit(void);
+
+/*
+ * No call of the trace that is bound is the one that came. Find another trace that fits what was served
+ * so far and goes on with this call, or goes on with it behind the beginning that both have in common;
+ * bind it instead, its next call being the one. Returns whether there is one.
+ */
+typedef bool binding_equals(const struct record *record, const uintptr_t *words);
+bool binding_change(const struct tape_function *function, const uintptr_t *words,
+                    binding_equals *equals);
+
+/* A call is about to be used up. Only for traces that others may take the place of (engine.shares). */
+void binding_served(const struct record *record);
+
+/*
+ * Search for discovery that has not been read yet; for a `stranger`, a forked child without a trace, in
+ * those that it may come to as well.
+ */
+void binding_find_all(bool stranger);
+
+/* Make every trace that the process was served from the engine's in turn: `each` is called with it. */
+void binding_visit(void (*each)(void));
+
+#endif
