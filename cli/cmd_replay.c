@@ -99,7 +99,10 @@ static bool make_report(struct replay *replay)
 static bool make_progress(struct replay *replay)
 {
 	int fd;
-	size_t size = TAPE_PROGRESS_SIZE + replay->set.count * sizeof(struct tape_seat);
+	uint64_t uses = TAPE_PROGRESS_SIZE + replay->set.count * sizeof(struct tape_seat);
+	size_t size = (size_t)uses;
+	for (size_t i = 0; i < replay->set.count; i++)
+		size += (size_t)replay->totals[i];
 	if (!temporary(replay->progress_path, &fd))
 		return false;
 	void *pages = ftruncate(fd, (off_t)size) == 0
@@ -115,8 +118,12 @@ static bool make_progress(struct replay *replay)
 	replay->progress_size = size;
 	replay->progress->count = replay->set.count;
 	struct tape_seat *seats = tape_progress_seats(replay->progress);
-	for (size_t i = 0; i < replay->set.count; i++)
+	for (size_t i = 0; i < replay->set.count; i++) {
 		seats[i].member = replay->set.members[i];
+		seats[i].total = replay->totals[i];
+		seats[i].uses = uses;
+		uses += replay->totals[i];
+	}
 	return true;
 }
 
@@ -155,39 +162,23 @@ static void clean_up(struct replay *replay)
 
 /* ---- afterwards ------------------------------------------------------------------------------ */
 
-/*
- * The line of the first call of a trace that was left, by the last word of a process that was served
- * it; 0 without one.
- */
-static uint64_t reported_line(const char *report, const char *trace)
+/* How many calls of a trace were served, and which is the first that was not. */
+static uint64_t count_served(const struct replay *replay, size_t index, uint64_t *ret_first)
 {
-	static const char key[] = "\"first-unused-line\": ";
-	char room[PATH_MAX + 64];
-	struct tape_buf of;
-	uint64_t number = 0;
-	char *line = NULL;
-	size_t size = 0;
-	tape_buf_init(&of, room, sizeof(room), 4 * sizeof(room));
-	TAPE_PUT(&of, ", \"trace\": ");
-	tape_put_quoted_lossy(&of, trace, strlen(trace));
-	tape_put_char(&of, '\0');
-	FILE *from = fopen(report, "re");
-	while (from != NULL && !of.failed && getline(&line, &size, from) > 0) {
-		const char *found = strstr(line, key);
-		if (strncmp(line, "{\"summary\"", strlen("{\"summary\"")) == 0 &&
-		    strstr(line, of.data) != NULL && found != NULL)
-			number = strtoull(found + sizeof(key) - 1, NULL, 10);
-	}
-	free(line);
-	tape_buf_done(&of);
-	if (from != NULL)
-		fclose(from);
-	return number;
+	const struct tape_seat *seat = &tape_progress_seats(replay->progress)[index];
+	const _Atomic uint8_t *uses = tape_progress_uses(replay->progress, index);
+	uint64_t served = 0;
+	*ret_first = seat->total;
+	for (uint64_t i = seat->total; i-- > 0;)
+		if (i < seat->reached || uses[i] != 0)
+			served++;
+		else
+			*ret_first = i;
+	return served;
 }
 
-/* Find a call by its line or, where that is 0, the one behind `served` calls, discovery apart. */
-static bool find_call(const char *trace, uint64_t line, uint64_t served, char *name, size_t size,
-                      size_t *ret_line)
+/* Find the call that `before` others stand before, discovery left out. */
+static bool find_call(const char *trace, uint64_t before, char *name, size_t size, size_t *ret_line)
 {
 	struct tape_halves halves;
 	struct tape_error error;
@@ -199,8 +190,7 @@ static bool find_call(const char *trace, uint64_t line, uint64_t served, char *n
 		const struct tape_item *item = &half->item;
 		if (item->kind == TAPE_ITEM_CALL && item->function != TAPE_FN_COUNT &&
 		    !tape_functions[item->function].finds) {
-			found = line != 0 ? item->line == line : served == 0;
-			served -= !found;
+			found = before-- == 0;
 			snprintf(name, size, "%s", item->name);
 			*ret_line = item->line;
 		}
@@ -211,21 +201,20 @@ static bool find_call(const char *trace, uint64_t line, uint64_t served, char *n
 }
 
 /* Say what was left of a trace, if anything was. */
-static void print_unused(const struct replay *replay, size_t index, uint64_t served)
+static void print_unused(const struct replay *replay, size_t index)
 {
 	char path[PATH_MAX];
-	char absolute[PATH_MAX];
 	char name[64];
 	size_t line;
-	uint64_t total = replay->totals[index];
-	if (served >= total ||
-	    !tape_set_path(path, replay->trace, replay->set.members[index].name) ||
-	    !tape_cli_absolute(path, absolute))
+	uint64_t first;
+	uint64_t total = tape_progress_seats(replay->progress)[index].total;
+	uint64_t served = count_served(replay, index, &first);
+	if (served == total ||
+	    !tape_set_path(path, replay->trace, replay->set.members[index].name))
 		return;
 	if (served == 0 && replay->set.count > 1)
 		tape_cli_warn("%s: no process asked for it", path);
-	else if (find_call(path, reported_line(replay->report_path, absolute), served, name,
-	                   sizeof(name), &line))
+	else if (find_call(path, first, name, sizeof(name), &line))
 		tape_cli_warn("%s:%zu: the first call that was not made: %s", path, line, name);
 }
 
@@ -233,9 +222,9 @@ static void print_unused(const struct replay *replay, size_t index, uint64_t ser
 static bool judge(const struct replay *replay, const char *program)
 {
 	struct tape_progress *progress = replay->progress;
-	struct tape_seat *seats = tape_progress_seats(progress);
 	uint64_t total = 0;
 	uint64_t served = 0;
+	uint64_t first;
 	uint64_t diverged = progress->diverged;
 	uint64_t filled = progress->filled;
 	char others[48] = "";
@@ -251,9 +240,9 @@ static bool judge(const struct replay *replay, const char *program)
 	bool good = diverged == 0;
 	for (size_t i = 0; i < replay->set.count; i++) {
 		total += replay->totals[i];
-		served += tape_seat_served(&seats[i]);
-		good &= tape_seat_served(&seats[i]) >= replay->totals[i];
+		served += count_served(replay, i, &first);
 	}
+	good &= served == total;
 	if (!good || replay->verbose || isatty(STDERR_FILENO)) {
 		if (replay->set.count > 1)
 			snprintf(others, sizeof(others), " and %zu trace%s beside it",
@@ -266,7 +255,7 @@ static bool judge(const struct replay *replay, const char *program)
 			tape_cli_warn("%" PRIu64 " bytes of redacted outputs were made up", filled);
 	}
 	for (size_t i = 0; i < replay->set.count; i++)
-		print_unused(replay, i, tape_seat_served(&seats[i]));
+		print_unused(replay, i);
 	return good;
 }
 

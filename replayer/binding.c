@@ -25,13 +25,23 @@
 
 /* A call that was served. */
 struct past {
-	uint64_t digest, id, line;
+	const struct tape_function *function;
+	CK_RV rv;
+	uint64_t digest, id, line, number;
+	size_t seat;
+};
+
+/* Calls out of the middle of a trace, which others took the place of. */
+struct cut {
+	struct cut *next;
+	struct record *first, *last;
+	size_t count;
 };
 
 /* A trace, as far as this process has come to it. */
 struct visit {
 	struct engine *parked; /* NULL until it was opened; stale while it is the one in `engine` */
-	bool entered;          /* calls of it were served */
+	uint64_t used;         /* calls of it that were served */
 	bool failed;
 };
 
@@ -54,7 +64,8 @@ static struct {
 	bool any_program; /* no trace is of a program of this name */
 	/* What was served, where traces are told apart. */
 	struct past *beginning, *recent;
-	uint64_t served, run; /* calls; those since the trace changed */
+	uint64_t served;
+	struct cut *cuts;
 	char why[PATH_MAX + 512];
 } binding;
 
@@ -67,35 +78,31 @@ static bool is_free(size_t index)
 	return atomic_load(&binding.seats[index].owner) == 0;
 }
 
-static bool is_ours(size_t index)
-{
-	return atomic_load(&binding.seats[index].owner) == (uint64_t)getpid();
-}
-
 static void take_seat(size_t index)
 {
-	struct tape_seat *seat = &binding.seats[index];
 	uint64_t nobody = 0;
-	if (atomic_compare_exchange_strong(&seat->owner, &nobody, (uint64_t)getpid())) {
-		atomic_store(&seat->reached, engine.served);
-		engine.reached = &seat->reached;
-	}
+	(void)atomic_compare_exchange_strong(&binding.seats[index].owner, &nobody,
+	                                     (uint64_t)getpid());
 }
 
 static void leave_seat(size_t index)
 {
-	struct tape_seat *seat = &binding.seats[index];
-	if (!is_ours(index))
-		return;
-	atomic_store(&seat->reached, 0);
-	atomic_store(&seat->owner, 0);
+	uint64_t ours = (uint64_t)getpid();
+	(void)atomic_compare_exchange_strong(&binding.seats[index].owner, &ours, 0);
 }
 
-static void show_shared(size_t index, uint64_t served)
+/* Note that a call was served here (1), or was not after all (-1). */
+static void count_use(size_t seat, uint64_t number, int by)
 {
-	_Atomic uint64_t *shared = &binding.seats[index].shared;
-	uint64_t most = atomic_load(shared);
-	while (most < served && !atomic_compare_exchange_weak(shared, &most, served))
+	binding.visits[seat].used += (uint64_t)by;
+	_Atomic uint8_t *uses =
+		binding.coordinated ? tape_progress_uses(report_counters, seat) : NULL;
+	if (uses == NULL || number >= binding.seats[seat].total)
+		return;
+	uint8_t now = atomic_load(&uses[number]);
+	/* A byte that is full stays so. */
+	while (now != UINT8_MAX &&
+	       !atomic_compare_exchange_weak(&uses[number], &now, (uint8_t)(now + by)))
 		;
 }
 
@@ -173,10 +180,13 @@ static bool open_visit(size_t index)
 	else if (!tape_set_path(engine.options.trace, binding.root,
 	                        binding.seats[index].member.name))
 		engine.options.trace[0] = 0;
-	engine.reached = &nowhere;
+	engine.seat = index;
 	engine.shares = count_candidates() > 1;
 	add_sessions();
-	if (reading_open())
+	bool good = reading_open();
+	/* Where calls are not served from the beginning on, each is counted by itself. */
+	engine.reached = engine.shares || engine.lanes ? &nowhere : &binding.seats[index].reached;
+	if (good)
 		return true;
 	engine.ended = true;
 	binding.visits[index].failed = true;
@@ -195,7 +205,7 @@ static bool activate(size_t index)
 	    (before != NULL && before->parked == NULL &&
 	     (before->parked = malloc(sizeof(*before->parked))) == NULL))
 		return false;
-	hand_on(visit->parked, !visit->entered);
+	hand_on(visit->parked, visit->used == 0);
 	if (before != NULL)
 		*before->parked = engine;
 	engine = *visit->parked;
@@ -205,7 +215,8 @@ static bool activate(size_t index)
 
 static void begin_history(void)
 {
-	binding.served = binding.run = 0;
+	binding.served = 0;
+	binding.cuts = NULL;
 	binding.beginning = NULL;
 	binding.recent = NULL;
 	if (count_candidates() < 2)
@@ -382,24 +393,28 @@ void binding_inherit(void)
 
 /* ---- telling apart --------------------------------------------------------------------------- */
 
-void binding_served(const struct record *record)
+/* The call number `index` that was served; of those behind the beginning, only the last ones are known. */
+static struct past *past(uint64_t index)
 {
-	struct past past = { record->digest, record->id, record->line };
-	binding.visits[binding.current].entered = true;
-	if (binding.beginning != NULL && binding.served < MAX_BEGINNING)
-		binding.beginning[binding.served] = past;
-	if (binding.recent != NULL)
-		binding.recent[binding.served % MAX_RECENT] = past;
-	binding.served++;
-	binding.run++;
-	/* Whoever had claimed it may have changed over to another one. */
-	if (!is_ours(binding.current))
-		take_seat(binding.current);
-	if (!is_ours(binding.current))
-		show_shared(binding.current, engine.served + 1);
+	return index < MAX_BEGINNING ? &binding.beginning[index]
+	                             : &binding.recent[index % MAX_RECENT];
 }
 
-/* The calls of the engine's trace that come next, read as far as they are asked for. */
+void binding_served(const struct record *record)
+{
+	count_use(record->seat, record->number, 1);
+	if (binding.beginning == NULL || binding.recent == NULL)
+		return;
+	*past(binding.served++) = (struct past){ record->function, record->rv,
+		                                 record->digest,   record->id,
+		                                 record->line,     record->number,
+		                                 record->seat };
+	/* Whoever had claimed it may have changed over to another one. */
+	if (is_free(binding.current))
+		take_seat(binding.current);
+}
+
+/* Calls that may come next: those of the engine's trace, read as far as is asked for, or of a cut. */
 static struct record *ahead[MAX_BEGINNING + MAX_RECENT + 1];
 
 static size_t look_ahead(size_t wanted)
@@ -423,10 +438,18 @@ static size_t look_ahead(size_t wanted)
 	return count;
 }
 
-static bool goes_on(size_t at, size_t count, const struct tape_function *function,
-                    const uintptr_t *words, binding_equals *equals)
+static size_t look_into(const struct cut *cut)
 {
-	return at < count && ahead[at]->function == function && equals(ahead[at], words);
+	size_t count = 0;
+	for (struct record *r = cut->first; r != NULL && count < TAPE_ARRAY_SIZE(ahead); r = r->next)
+		ahead[count++] = r;
+	return count;
+}
+
+/* Whether a recorded call and its answer are what was served. */
+static bool is_same(const struct record *record, const struct past *served)
+{
+	return record->return_at < LATER && record->digest != 0 && record->digest == served->digest;
 }
 
 /* How many of the calls that come next are those that the process began with. */
@@ -434,86 +457,178 @@ static size_t common_beginning(size_t count)
 {
 	size_t same = 0;
 	while (same < count && same < binding.served && same < MAX_BEGINNING &&
-	       ahead[same]->return_at < LATER && ahead[same]->digest != 0 &&
-	       ahead[same]->digest == binding.beginning[same].digest)
+	       is_same(ahead[same], past(same)))
 		same++;
 	return same;
 }
 
-static const struct past *recent(uint64_t number)
+/* How many of the calls before `at` are those that were served last. */
+static size_t same_before(size_t at)
 {
-	return number < MAX_BEGINNING ? &binding.beginning[number]
-	                              : &binding.recent[number % MAX_RECENT];
+	size_t same = 0;
+	while (same < at && same < binding.served && same < MAX_RECENT &&
+	       is_same(ahead[at - 1 - same], past(binding.served - 1 - same)))
+		same++;
+	return same;
 }
 
-/* Whether the `count` calls from `at` on are the ones that were served last. */
-static bool same_as_recent(size_t at, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (ahead[at + i]->return_at >= LATER || ahead[at + i]->digest == 0 ||
-		    ahead[at + i]->digest != recent(binding.served - count + i)->digest)
-			return false;
-	return true;
-}
+/* A place where a call is that fits. */
+struct place {
+	size_t trace;     /* NONE: in a cut */
+	struct cut **cut; /* the link to it */
+	size_t beginning; /* calls that the process began with, too */
+	size_t at, same;  /* which call; how many before it are those that were served last */
+	size_t score;     /* 0: nowhere */
+};
 
 /*
- * The engine's trace takes the place of `other`: `skipped` calls of it are the common beginning, and the
- * `given` ones behind them equal those that were served last, which the other one gets back for them.
+ * Look for the call in `ahead`. What came before it decides whether it fits there: the same calls as were
+ * served last, the more the better; or at least the same function with the same result. Else it must
+ * begin something: be the first behind the common beginning, or of a trace or a cut while the process's
+ * own is used up.
  */
-static void exchange(size_t other, size_t skipped, size_t given)
+static void look_for(struct place *best, struct place here, size_t count, bool used_up,
+                     const struct tape_function *function, const uintptr_t *words,
+                     binding_equals *equals)
 {
-	struct engine *before = binding.visits[other].parked;
-	struct record *head = NULL;
-	struct record *tail = NULL;
-	for (size_t i = 0; i < skipped + given; i++) {
-		struct record *record = engine.main.first;
-		take_out(&engine.main, NULL, record);
-		engine.last_id = record->id;
-		if (i < skipped) {
-			retire_record(record);
+	for (size_t at = 0; at < count; at++) {
+		if (ahead[at]->function != function)
 			continue;
+		size_t same = same_before(at);
+		const struct past *last = past(binding.served - 1);
+		size_t score = same * TAPE_ARRAY_SIZE(ahead);
+		if (same == 0 && at > 0 && ahead[at - 1]->function == last->function &&
+		    ahead[at - 1]->rv == last->rv && ahead[at - 1]->return_at < LATER)
+			score = 2;
+		else if (same == 0 && (at == 0 ? used_up || binding.visits[ahead[0]->seat].used != 0
+		                               : at == here.beginning ||
+		                                         (used_up && at < here.beginning)))
+			score = 1;
+		/* Of two that fit as well, the first one; but not what the beginning had already. */
+		if (score > best->score || (score == 1 && best->score == 1 && at <= here.beginning &&
+		                            here.trace == best->trace)) {
+			if (!equals(ahead[at], words))
+				continue;
+			*best = here;
+			best->at = at;
+			best->same = same;
+			best->score = score;
 		}
-		const struct past *past = recent(binding.served - given + (i - skipped));
-		record->id = past->id;
-		record->line = past->line;
-		record->next = NULL;
-		if (tail == NULL)
-			head = record;
-		else
-			tail->next = record;
-		tail = record;
 	}
-	if (tail != NULL) {
-		tail->next = before->main.first;
-		before->main.first = head;
-		if (before->main.last == NULL)
-			before->main.last = tail;
-		before->pending += given;
-	}
-	before->served -= given;
-	engine.served += skipped + given;
-	binding.run = given;
-	binding.visits[binding.current].entered = true;
-	if (before->served == 0) {
-		binding.visits[other].entered = false;
-		leave_seat(other);
-	} else if (is_ours(other)) {
-		atomic_store(&binding.seats[other].reached, before->served);
-	}
-	if (!is_ours(binding.current))
-		take_seat(binding.current);
-	else
-		atomic_store(&binding.seats[binding.current].reached, engine.served);
-	if (!is_ours(binding.current))
-		show_shared(binding.current, engine.served);
 }
 
-static bool entered_one(void)
+static struct cut detach(struct lane *lane, size_t count)
 {
-	size_t entered = 0;
-	for (size_t i = 0; i < binding.count; i++)
-		entered += binding.visits[i].entered;
-	return entered <= 1;
+	struct cut list = { 0 };
+	for (; list.count < count; list.count++) {
+		struct record *record = lane->first;
+		lane->first = record->next;
+		if (lane->last == record)
+			lane->last = NULL;
+		record->next = NULL;
+		if (list.last == NULL)
+			list.first = record;
+		else
+			list.last->next = record;
+		list.last = record;
+	}
+	return list;
+}
+
+static void put_before(struct engine *to, const struct cut *list)
+{
+	if (list->count == 0)
+		return;
+	list->last->next = to->main.first;
+	to->main.first = list->first;
+	if (to->main.last == NULL)
+		to->main.last = list->last;
+	to->pending += list->count;
+}
+
+static void retire(const struct cut *list)
+{
+	for (struct record *next, *record = list->first; record != NULL; record = next) {
+		next = record->next;
+		retire_record(record);
+	}
+}
+
+static void add_cut(struct cut list)
+{
+	struct cut *cut = list.count == 0 ? NULL : malloc(sizeof(*cut));
+	if (cut == NULL)
+		return;
+	*cut = list;
+	cut->next = binding.cuts;
+	binding.cuts = cut;
+}
+
+/* What was served last was not those calls, but these, which equal them: each takes the other's name. */
+static void trade(const struct cut *list)
+{
+	uint64_t index = binding.served - list->count;
+	for (struct record *record = list->first; record != NULL; record = record->next) {
+		struct past *served = past(index++);
+		struct past other = *served;
+		count_use(other.seat, other.number, -1);
+		count_use(record->seat, record->number, 1);
+		served->id = record->id;
+		served->line = record->line;
+		served->number = record->number;
+		served->seat = record->seat;
+		record->id = other.id;
+		record->line = other.line;
+		record->number = other.number;
+		record->seat = other.seat;
+	}
+}
+
+/* Make the place that was found the one that the engine goes on from; `before` was its trace. */
+static void take_place(const struct place *place, size_t before)
+{
+	size_t skipped = place->at - place->same;
+	if (place->trace == NONE) {
+		struct cut *cut = *place->cut;
+		struct lane lane = { .first = cut->first, .last = cut->last };
+		struct cut early = detach(&lane, skipped);
+		struct cut same = detach(&lane, place->same);
+		struct cut late = detach(&lane, cut->count - place->at);
+		trade(&same);
+		put_before(&engine, &same);
+		put_before(&engine, &late);
+		*place->cut = cut->next;
+		free(cut);
+		add_cut(early);
+		return;
+	}
+	struct cut early = detach(&engine.main, skipped);
+	struct cut same = detach(&engine.main, place->same);
+	engine.pending -= place->at;
+	/* The process made them, though in another trace. They stay, since each may begin a request, too. */
+	size_t left = place->beginning;
+	for (struct record *r = early.first; r != NULL && left != 0; r = r->next, left--)
+		count_use(r->seat, r->number, 1);
+	trade(&same);
+	if (place->trace == before) {
+		/* Further on in the trace: what lies between is left for later. */
+		struct lane lane = { .first = same.first, .last = same.last };
+		if (same.last == NULL)
+			lane.first = early.first;
+		else
+			same.last->next = early.first;
+		lane.last = early.last != NULL ? early.last : same.last;
+		add_cut(detach(&lane, same.count + early.count));
+		return;
+	}
+	if (skipped > place->beginning)
+		add_cut(early);
+	else
+		retire(&early);
+	put_before(binding.visits[before].parked, &same);
+	if (binding.visits[before].used == 0)
+		leave_seat(before);
+	take_seat(binding.current);
 }
 
 /* All that was served stands at the beginning of another trace, and this call behind it. */
@@ -522,62 +637,54 @@ static bool change_over(size_t before, const struct tape_function *function,
 {
 	size_t step = 0;
 	size_t index;
-	if (binding.served > MAX_BEGINNING || !entered_one())
+	size_t served = (size_t)binding.served;
+	if (served > MAX_BEGINNING || binding.cuts != NULL)
 		return false;
+	for (size_t i = 0; i < binding.count; i++)
+		if (i != before && binding.visits[i].used != 0)
+			return false;
 	while ((index = candidate(&step)) != NONE) {
 		if (index == before || binding.visits[index].failed || !activate(index) ||
-		    (engine.lanes && binding.served != 0))
+		    (engine.lanes && served != 0))
 			continue;
-		size_t served = (size_t)binding.served;
 		size_t count = look_ahead(served + 1);
-		if (common_beginning(count) == served &&
-		    goes_on(served, count, function, words, equals)) {
-			exchange(before, 0, served);
+		if (common_beginning(count) == served && count > served &&
+		    ahead[served]->function == function && equals(ahead[served], words)) {
+			const struct place place = { .trace = index, .at = served, .same = served };
+			take_place(&place, before);
 			return true;
 		}
 	}
 	return false;
 }
 
-/* Go on in the engine's trace, which a child of the same fork was recorded in. */
-static bool go_on(size_t before, bool used_up, const struct tape_function *function,
-                  const uintptr_t *words, binding_equals *equals)
-{
-	size_t beginning = 0;
-	size_t count = look_ahead(TAPE_ARRAY_SIZE(ahead));
-	if (engine.served == 0)
-		beginning = common_beginning(count);
-	size_t given = binding.run < MAX_RECENT ? (size_t)binding.run : MAX_RECENT;
-	size_t least = beginning < MAX_RECENT ? 0 : beginning - MAX_RECENT;
-	for (;; given--) {
-		for (size_t skipped = beginning + 1; skipped-- > least;) {
-			/* Alone it says nothing that a call stands somewhere in the beginning. */
-			if (given == 0 && engine.served == 0 &&
-			    (skipped == 0 ? !used_up : skipped != beginning))
-				continue;
-			if (skipped + given < count && same_as_recent(skipped, given) &&
-			    goes_on(skipped + given, count, function, words, equals)) {
-				exchange(before, skipped, given);
-				return true;
-			}
-		}
-		if (given == 0)
-			return false;
-	}
-}
-
+/* The children of one fork go on in each other's traces, and each in the order that suits it. */
 static bool share(size_t before, bool used_up, const struct tape_function *function,
                   const uintptr_t *words, binding_equals *equals)
 {
 	const struct tape_member *own = &binding.seats[before].member;
+	struct place best = { 0 };
+	(void)activate(before);
+	struct place here = { .trace = before };
+	look_for(&best, here, look_ahead(TAPE_ARRAY_SIZE(ahead)), used_up, function, words, equals);
+	here.trace = NONE;
+	for (here.cut = &binding.cuts; *here.cut != NULL; here.cut = &(*here.cut)->next)
+		look_for(&best, here, look_into(*here.cut), used_up, function, words, equals);
+	here.cut = NULL;
 	for (size_t i = 0; i < binding.count; i++) {
 		const struct tape_member *member = &binding.seats[i].member;
-		if (i != before && rank_of(i) < 2 && member->forked_after == own->forked_after &&
-		    !binding.visits[i].failed && activate(i) && !engine.lanes &&
-		    go_on(before, used_up, function, words, equals))
-			return true;
+		if (i == before || rank_of(i) == 2 || member->forked_after != own->forked_after ||
+		    binding.visits[i].failed || !activate(i) || engine.lanes)
+			continue;
+		size_t count = look_ahead(TAPE_ARRAY_SIZE(ahead));
+		here.trace = i;
+		here.beginning = binding.visits[i].used == 0 ? common_beginning(count) : 0;
+		look_for(&best, here, count, used_up, function, words, equals);
 	}
-	return false;
+	if (best.score == 0 || !activate(best.trace == NONE ? before : best.trace))
+		return false;
+	take_place(&best, before);
+	return true;
 }
 
 bool binding_change(const struct tape_function *function, const uintptr_t *words,
@@ -585,7 +692,7 @@ bool binding_change(const struct tape_function *function, const uintptr_t *words
 {
 	size_t before = binding.current;
 	bool used_up = engine.main.first == NULL && engine.ended;
-	if ((engine.lanes && binding.served != 0) || before == NONE || binding.beginning == NULL ||
+	if (before == NONE || (engine.lanes && binding.served != 0) || binding.beginning == NULL ||
 	    binding.recent == NULL)
 		return false;
 	if (change_over(before, function, words, equals) ||
@@ -617,8 +724,9 @@ void binding_visit(void (*each)(void))
 	bool any = false;
 	size_t current = binding.current;
 	for (size_t i = 0; i < binding.count; i++)
-		if (binding.visits[i].entered && activate(i)) {
+		if (binding.visits[i].used != 0 && activate(i)) {
 			any = true;
+			engine.served = binding.visits[i].used;
 			each();
 		}
 	if (current != NONE)

@@ -31,7 +31,7 @@ typedef bool binding_equals(const struct record *record, const uintptr_t *words)
 bool binding_change(const struct tape_function *function, const uintptr_t *words,
                     binding_equals *equals);
 
-/* A call is about to be used up. Only for traces that others may take the place of (engine.shares). */
+/* A call is about to be used up: where traces are shared (engine.shares) or have lanes. */
 void binding_served(const struct record *record);
 
 /*

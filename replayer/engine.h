@@ -33,6 +33,8 @@ struct record {
 	uint64_t call_at,
 		return_at; /* positions in the trace; return_at is NOT_YET or LATER while it is open */
 	uint64_t id, line, until;
+	uint64_t number; /* from 0 on, in its trace, discovery left out */
+	size_t seat;     /* which trace that is: replayer/binding.h */
 	CK_RV rv;
 	unsigned int part;        /* of the trace */
 	bool partial;             /* an output, or all inputs, are not in the recording */
@@ -85,7 +87,9 @@ struct engine {
 	struct record *kept; /* that hold what was found */
 	struct tape_bindings bindings;
 	const struct record *candidate; /* being compared: tells the live parameter's structure */
-	uint64_t served;          /* calls, or where the trace is shared: calls up to the next one */
+	uint64_t served;
+	uint64_t calls;           /* read, discovery left out */
+	size_t seat;              /* whose calls are read */
 	uint64_t last_id;         /* of the call that was served last; where calls overlap, the highest */
 	_Atomic uint64_t *reached; /* where `served` is shown */
 	bool shares;              /* another trace may take this one's place: keep what tells them apart */

@@ -2,7 +2,8 @@
  *
  * How far a replay got, in pages that the programs being replayed and `p11tape replay` share: a third
  * of programs never finalise, and a killed one says nothing. The file has TAPE_PROGRESS_SIZE bytes, and
- * `count` seats behind them: the traces that there are, and who is served which.
+ * `count` seats behind them: the traces that there are, and who is served which; and for each trace one
+ * byte a call.
  */
 #ifndef TAPE_REPLAYER_PROGRESS_H
 #define TAPE_REPLAYER_PROGRESS_H
@@ -18,8 +19,9 @@
 /* One trace of the set (core/set.h). Calls are counted from its beginning, discovery left out. */
 struct tape_seat {
 	_Atomic uint64_t owner;   /* number of the process that has claimed it; 0: nobody */
-	_Atomic uint64_t reached; /* calls that its owner was served */
-	_Atomic uint64_t shared;  /* the most that another process was served */
+	_Atomic uint64_t reached; /* so many from its beginning were served */
+	uint64_t total;           /* calls that there are; 0 where nobody has counted */
+	uint64_t uses;            /* where their bytes begin: to how many processes each was served */
 	struct tape_member member;
 };
 
@@ -41,12 +43,13 @@ static inline struct tape_seat *tape_progress_seats(struct tape_progress *progre
 	return (struct tape_seat *)(void *)((char *)progress + TAPE_PROGRESS_SIZE);
 }
 
-/* Calls of a trace that some process was served. */
-static inline uint64_t tape_seat_served(struct tape_seat *seat)
+/* The bytes of a trace's calls; NULL where there are none. */
+static inline _Atomic uint8_t *tape_progress_uses(struct tape_progress *progress, size_t seat)
 {
-	uint64_t reached = atomic_load(&seat->reached);
-	uint64_t shared = atomic_load(&seat->shared);
-	return reached > shared ? reached : shared;
+	const struct tape_seat *seats = tape_progress_seats(progress);
+	return seats[seat].total == 0
+		       ? NULL
+		       : (_Atomic uint8_t *)(void *)((char *)progress + seats[seat].uses);
 }
 
 #endif

@@ -221,6 +221,7 @@ static int take_call(const struct tape_item *item, struct tape_error *error)
 	record->function = &tape_functions[item->function];
 	record->id = item->id;
 	record->line = item->line;
+	record->seat = engine.seat;
 	record->part = engine.part + 1;
 	record->call_at = engine.position++;
 	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names,
@@ -236,8 +237,10 @@ static int take_call(const struct tape_item *item, struct tape_error *error)
 		result = tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
 		goto refuse;
 	}
-	if (!record->function->finds)
+	if (!record->function->finds) {
+		record->number = engine.calls++;
 		append(lane, record);
+	}
 	close_until(item->id);
 	if (!item->whole) {
 		record->next_open = engine.open;

@@ -392,7 +392,7 @@ static CK_RV finish(struct lane *lane, struct record *before, struct record *rec
 		record->opens->live = reading_session(record);
 	if (engine.lanes)
 		remember(lane, record->digest);
-	if (engine.shares)
+	if (engine.shares || engine.lanes)
 		binding_served(record);
 	uint64_t last_id = engine.last_id;
 	consume(lane, before, record);
@@ -565,6 +565,9 @@ static void summarise(void)
 {
 	uint64_t line;
 	uint64_t unused = count_unused(&line);
+	/* Calls that others took the place of lie apart; those of a common beginning may count twice. */
+	if (engine.shares)
+		unused = engine.calls > engine.served ? engine.calls - engine.served : 0;
 	report_summary(engine.unrecorded == NULL ? engine.options.trace : NULL, engine.served,
 	               unused, line);
 }

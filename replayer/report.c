@@ -74,8 +74,8 @@ void report_open(const char *trace, const char *report, const char *page)
 		if (memory != MAP_FAILED) {
 			report_counters = memory;
 			size = (size - TAPE_PROGRESS_SIZE) / sizeof(struct tape_seat);
-			seats = report_counters->count < size ? (size_t)report_counters->count
-			                                      : size;
+			if (report_counters->count <= size)
+				seats = (size_t)report_counters->count;
 		}
 	}
 	if (fd >= 0)
