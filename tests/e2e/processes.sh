@@ -83,6 +83,14 @@ record "$processes" {} loop 200
 count 201
 exact "$processes" {} loop 200
 
+# A fork finds other threads in the middle of everything. What they are answered is not looked at: threads
+# that race are not repeated.
+record "$processes" {} hammer 20
+count 21
+run hammered env P11TAPE_REPLAY="$work/t.yaml" "$processes" "$P11TAPE_REPLAYER_SO" hammer 100
+! grep -a 'did not end well' hammered.out || fail "a child of a busy process"
+[[ $(<hammered.status) -le 3 ]] || fail "hammered: $(<hammered.status)"
+
 # ---- programs ---------------------------------------------------------------------------------------
 
 # A script that runs the same program again, with other arguments and side by side.

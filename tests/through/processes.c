@@ -5,6 +5,7 @@
  *
  *   processes MODULE WORK…      do each WORK in its order; the children run side by side
  *   processes MODULE loop N     fork N children one after the other, each for one request
+ *   processes MODULE hammer N   fork N children while threads call, whatever the answers are
  *
  * A WORK is a list of requests with commas between (1,3,2), for a forked child. Before it may stand:
  *
@@ -22,6 +23,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -168,6 +170,51 @@ static void loop(unsigned int count)
 	}
 }
 
+static atomic_bool stop;
+
+static void *call_on(void *unused)
+{
+	CK_C_GetFunctionList get = (CK_C_GetFunctionList)p11->C_GetFunctionList;
+	CK_FUNCTION_LIST *list;
+	CK_SESSION_INFO info;
+	CK_MECHANISM sha256 = { CKM_SHA256, NULL, 0 };
+	(void)unused;
+	while (!atomic_load(&stop)) {
+		(void)get(&list);
+		(void)p11->C_GetSessionInfo(session, &info);
+		(void)p11->C_DigestInit(session, &sha256);
+	}
+	return NULL;
+}
+
+/* Nobody hangs and nobody dies, wherever the fork finds the threads. */
+static void hammer(unsigned int count)
+{
+	pthread_t threads[4];
+	for (size_t i = 0; i < 4; i++)
+		if (pthread_create(&threads[i], NULL, call_on, NULL) != 0)
+			_exit(4);
+	for (unsigned int i = 0; i < count; i++) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			CK_FUNCTION_LIST *list;
+			CK_SESSION_INFO info;
+			alarm(60);
+			(void)p11->C_GetFunctionList(&list);
+			(void)p11->C_Initialize(NULL);
+			(void)p11->C_GetSessionInfo(session, &info);
+			exit(0);
+		}
+		if (wait_for_all() != 0) {
+			dprintf(output, "child %u did not end well\n", i);
+			_exit(6);
+		}
+	}
+	atomic_store(&stop, true);
+	for (size_t i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+}
+
 static void initialise(const char *module)
 {
 	CK_C_GetFunctionList get;
@@ -194,6 +241,10 @@ int main(int argc, char **argv)
 	initialise(argv[1]);
 	if (argc == 4 && strcmp(argv[2], "loop") == 0) {
 		loop((unsigned int)strtoul(argv[3], NULL, 10));
+		argc = 2;
+	}
+	if (argc == 4 && strcmp(argv[2], "hammer") == 0) {
+		hammer((unsigned int)strtoul(argv[3], NULL, 10));
 		argc = 2;
 	}
 	for (int i = 2; i < argc; i++) {
