@@ -35,7 +35,7 @@ struct past {
 struct cut {
 	struct cut *next;
 	struct record *first, *last;
-	size_t count;
+	size_t count, begun; /* calls; those at its front that the process began with, elsewhere */
 };
 
 /* A trace, as far as this process has come to it. */
@@ -73,11 +73,6 @@ static _Atomic uint64_t nowhere; /* where a count goes that nobody reads */
 
 /* ---- seats ----------------------------------------------------------------------------------- */
 
-static bool is_free(size_t index)
-{
-	return atomic_load(&binding.seats[index].owner) == 0;
-}
-
 static void take_seat(size_t index)
 {
 	uint64_t nobody = 0;
@@ -91,18 +86,33 @@ static void leave_seat(size_t index)
 	(void)atomic_compare_exchange_strong(&binding.seats[index].owner, &ours, 0);
 }
 
+/* The bytes of a trace's calls from `number` on; NULL where nobody counts. */
+static _Atomic uint8_t *uses_of(size_t seat, uint64_t number)
+{
+	_Atomic uint8_t *uses =
+		binding.coordinated ? tape_progress_uses(report_counters, seat) : NULL;
+	return uses == NULL || number >= binding.seats[seat].total ? NULL : uses + number;
+}
+
+/* Nobody has claimed it, nor is served it after whoever did went elsewhere. */
+static bool is_free(size_t index)
+{
+	const _Atomic uint8_t *uses = uses_of(index, 0);
+	return atomic_load(&binding.seats[index].owner) == 0 &&
+	       (uses == NULL || atomic_load(uses) == 0);
+}
+
 /* Note that a call was served here (1), or was not after all (-1). */
 static void count_use(size_t seat, uint64_t number, int by)
 {
+	_Atomic uint8_t *uses = uses_of(seat, number);
 	binding.visits[seat].used += (uint64_t)by;
-	_Atomic uint8_t *uses =
-		binding.coordinated ? tape_progress_uses(report_counters, seat) : NULL;
-	if (uses == NULL || number >= binding.seats[seat].total)
+	if (uses == NULL)
 		return;
-	uint8_t now = atomic_load(&uses[number]);
+	uint8_t now = atomic_load(uses);
 	/* A byte that is full stays so. */
 	while (now != UINT8_MAX &&
-	       !atomic_compare_exchange_weak(&uses[number], &now, (uint8_t)(now + by)))
+	       !atomic_compare_exchange_weak(uses, &now, (uint8_t)(now + by)))
 		;
 }
 
@@ -409,9 +419,6 @@ void binding_served(const struct record *record)
 		                                 record->digest,   record->id,
 		                                 record->line,     record->number,
 		                                 record->seat };
-	/* Whoever had claimed it may have changed over to another one. */
-	if (is_free(binding.current))
-		take_seat(binding.current);
 }
 
 /* Calls that may come next: those of the engine's trace, read as far as is asked for, or of a cut. */
@@ -506,7 +513,8 @@ static void look_for(struct place *best, struct place here, size_t count, bool u
 			score = 1;
 		/* Of two that fit as well, the first one; but not what the beginning had already. */
 		if (score > best->score || (score == 1 && best->score == 1 && at <= here.beginning &&
-		                            here.trace == best->trace)) {
+		                            here.trace == best->trace &&
+		                            here.cut == best->cut)) {
 			if (!equals(ahead[at], words))
 				continue;
 			*best = here;
@@ -546,22 +554,21 @@ static void put_before(struct engine *to, const struct cut *list)
 	to->pending += list->count;
 }
 
-static void retire(const struct cut *list)
+/* Keep what was passed over for later, unless the process has made all of it elsewhere. */
+static void leave(const struct cut *list, size_t begun)
 {
+	struct cut *cut = list->count <= begun ? NULL : malloc(sizeof(*cut));
+	if (cut != NULL) {
+		*cut = *list;
+		cut->begun = begun;
+		cut->next = binding.cuts;
+		binding.cuts = cut;
+		return;
+	}
 	for (struct record *next, *record = list->first; record != NULL; record = next) {
 		next = record->next;
 		retire_record(record);
 	}
-}
-
-static void add_cut(struct cut list)
-{
-	struct cut *cut = list.count == 0 ? NULL : malloc(sizeof(*cut));
-	if (cut == NULL)
-		return;
-	*cut = list;
-	cut->next = binding.cuts;
-	binding.cuts = cut;
 }
 
 /* What was served last was not those calls, but these, which equal them: each takes the other's name. */
@@ -598,8 +605,8 @@ static void take_place(const struct place *place, size_t before)
 		put_before(&engine, &same);
 		put_before(&engine, &late);
 		*place->cut = cut->next;
+		leave(&early, cut->begun);
 		free(cut);
-		add_cut(early);
 		return;
 	}
 	struct cut early = detach(&engine.main, skipped);
@@ -618,13 +625,11 @@ static void take_place(const struct place *place, size_t before)
 		else
 			same.last->next = early.first;
 		lane.last = early.last != NULL ? early.last : same.last;
-		add_cut(detach(&lane, same.count + early.count));
+		early = detach(&lane, same.count + early.count);
+		leave(&early, 0);
 		return;
 	}
-	if (skipped > place->beginning)
-		add_cut(early);
-	else
-		retire(&early);
+	leave(&early, place->beginning);
 	put_before(binding.visits[before].parked, &same);
 	if (binding.visits[before].used == 0)
 		leave_seat(before);
@@ -648,12 +653,17 @@ static bool change_over(size_t before, const struct tape_function *function,
 		    (engine.lanes && served != 0))
 			continue;
 		size_t count = look_ahead(served + 1);
-		if (common_beginning(count) == served && count > served &&
-		    ahead[served]->function == function && equals(ahead[served], words)) {
-			const struct place place = { .trace = index, .at = served, .same = served };
-			take_place(&place, before);
-			return true;
-		}
+		if (common_beginning(count) != served || count <= served ||
+		    ahead[served]->function != function || !equals(ahead[served], words))
+			continue;
+		/* Another process that was served this very call is in its place; before that it is not. */
+		const _Atomic uint8_t *uses = uses_of(index, ahead[served]->number);
+		bool settled = uses != NULL && atomic_load(uses) != 0;
+		if (settled && !binding.forked)
+			continue;
+		const struct place place = { .trace = index, .at = served, .same = served };
+		take_place(&place, before);
+		return true;
 	}
 	return false;
 }
@@ -668,8 +678,10 @@ static bool share(size_t before, bool used_up, const struct tape_function *funct
 	struct place here = { .trace = before };
 	look_for(&best, here, look_ahead(TAPE_ARRAY_SIZE(ahead)), used_up, function, words, equals);
 	here.trace = NONE;
-	for (here.cut = &binding.cuts; *here.cut != NULL; here.cut = &(*here.cut)->next)
+	for (here.cut = &binding.cuts; *here.cut != NULL; here.cut = &(*here.cut)->next) {
+		here.beginning = (*here.cut)->begun;
 		look_for(&best, here, look_into(*here.cut), used_up, function, words, equals);
+	}
 	here.cut = NULL;
 	for (size_t i = 0; i < binding.count; i++) {
 		const struct tape_member *member = &binding.seats[i].member;

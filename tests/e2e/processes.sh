@@ -45,6 +45,11 @@ for division in '1,3 2,4' '2,4 1,3' '1,2 3,4' '3,4 1,2' '4,3 2,1' '1,2,3,4 -' '4
 done
 grep -q '"trace": "[^"]*/t\.[0-9]*\.yaml"}}' report || fail "no summary of a child: $(<report)"
 
+# The same where the requests differ from run to run, and a rule says so.
+record "$processes" {} 1,3 2,4
+run replayed "$P11TAPE" replay --match C_Digest.pData=length -v t.yaml -- "$processes" {} 5,6,7,8 -
+[[ $(<replayed.status) == 0 ]] || fail "with a rule: $(<replayed.out)"
+
 # Whoever makes a call more than all workers together, or one that none made, diverges; and what is left
 # is named.
 replay 1 'p11tape-replayer: divergence 1: C_Digest was recorded with another pData' "$processes" {} 1,3 2,5
