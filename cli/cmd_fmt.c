@@ -152,7 +152,7 @@ static void drop(struct tape_node *map, const char *key)
 static void make_header_canonical(struct tape_node *header)
 {
 	static const char *const in_process[] = { "pid", "parent", "start", "group",
-		                                   "forked-from" };
+		                                  "forked-from" };
 	struct tape_node *process = tape_node_get(header, "process");
 	struct tape_node *path = tape_node_get(tape_node_get(header, "module"), "path");
 	drop(header, "started");

@@ -106,8 +106,8 @@ static bool make_progress(struct replay *replay)
 	if (!temporary(replay->progress_path, &fd))
 		return false;
 	void *pages = ftruncate(fd, (off_t)size) == 0
-			      ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-			      : MAP_FAILED;
+	                      ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+	                      : MAP_FAILED;
 	int reason = errno;
 	close(fd);
 	if (pages == MAP_FAILED) {
@@ -209,8 +209,7 @@ static void print_unused(const struct replay *replay, size_t index)
 	uint64_t first;
 	uint64_t total = tape_progress_seats(replay->progress)[index].total;
 	uint64_t served = count_served(replay, index, &first);
-	if (served == total ||
-	    !tape_set_path(path, replay->trace, replay->set.members[index].name))
+	if (served == total || !tape_set_path(path, replay->trace, replay->set.members[index].name))
 		return;
 	if (served == 0 && replay->set.count > 1)
 		tape_cli_warn("%s: no process asked for it", path);

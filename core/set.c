@@ -25,10 +25,10 @@ bool tape_set_has(const struct tape_member *members, size_t count, const struct 
 		if (strcmp(trace->started, member->started) < 0 || trace->start < member->start)
 			continue;
 		/* Forked from it; or started by it, or in its place. */
-		if (trace->forked_from != 0 ? trace->forked_from == member->pid
-		                            : trace->parent == member->pid ||
-		                                      (trace->pid == member->pid &&
-		                                       trace->start == member->start))
+		if (trace->forked_from != 0
+		            ? trace->forked_from == member->pid
+		            : trace->parent == member->pid ||
+		                      (trace->pid == member->pid && trace->start == member->start))
 			return true;
 	}
 	if (trace->forked_from != 0)

@@ -389,8 +389,8 @@ void tape_reader_close(struct tape_reader *reader)
 void tape_reader_abandon(const struct tape_reader *reader)
 {
 	struct stat status;
-	if (reader != NULL && fstat(reader->fd, &status) == 0 &&
-	    status.st_dev == reader->device && status.st_ino == reader->inode)
+	if (reader != NULL && fstat(reader->fd, &status) == 0 && status.st_dev == reader->device &&
+	    status.st_ino == reader->inode)
 		close(reader->fd);
 }
 

@@ -50,7 +50,7 @@ struct tape_header {
 	uint64_t pid, start, parent, group;
 	uint64_t forked_from;  /* the recorded process that this one was forked from; 0 for none */
 	uint64_t forked_after; /* the last call that it had begun */
-	uint64_t load; /* 1 for the first time the module was loaded in its process */
+	uint64_t load;         /* 1 for the first time the module was loaded in its process */
 	unsigned int ulong_size;
 	const struct tape_node *node;
 	const struct tape_node *names; /* {"CKM_X": "0x…"}: names that the tables lack; or NULL */

@@ -21,6 +21,9 @@
 #define MAX_BEGINNING ((size_t)4096)
 #define MAX_RECENT ((size_t)64)
 
+/* How far ahead a call is looked for. */
+#define MAX_AHEAD ((size_t)1024)
+
 #define NONE SIZE_MAX
 
 /* A call that was served. */
@@ -50,6 +53,7 @@ static struct {
 	struct options base; /* without the rules of any trace */
 	bool coordinated;    /* the seats are in a page that the processes share */
 	bool forked;
+	bool guest; /* the trace that it began with is another process's, too */
 	struct tape_seat *seats;
 	struct visit *visits; /* as many */
 	size_t count;
@@ -73,13 +77,6 @@ static _Atomic uint64_t nowhere; /* where a count goes that nobody reads */
 
 /* ---- seats ----------------------------------------------------------------------------------- */
 
-static void take_seat(size_t index)
-{
-	uint64_t nobody = 0;
-	(void)atomic_compare_exchange_strong(&binding.seats[index].owner, &nobody,
-	                                     (uint64_t)getpid());
-}
-
 static void leave_seat(size_t index)
 {
 	uint64_t ours = (uint64_t)getpid();
@@ -102,6 +99,14 @@ static bool is_free(size_t index)
 	       (uses == NULL || atomic_load(uses) == 0);
 }
 
+/* Claim it, unless another process was quicker. */
+static bool take_seat(size_t index)
+{
+	uint64_t nobody = 0;
+	return is_free(index) && atomic_compare_exchange_strong(&binding.seats[index].owner,
+	                                                        &nobody, (uint64_t)getpid());
+}
+
 /* Note that a call was served here (1), or was not after all (-1). */
 static void count_use(size_t seat, uint64_t number, int by)
 {
@@ -111,8 +116,7 @@ static void count_use(size_t seat, uint64_t number, int by)
 		return;
 	uint8_t now = atomic_load(uses);
 	/* A byte that is full stays so. */
-	while (now != UINT8_MAX &&
-	       !atomic_compare_exchange_weak(uses, &now, (uint8_t)(now + by)))
+	while (now != UINT8_MAX && !atomic_compare_exchange_weak(uses, &now, (uint8_t)(now + by)))
 		;
 }
 
@@ -130,23 +134,6 @@ static unsigned int rank_of(size_t index)
 	if (member->forked_from != 0)
 		return 2;
 	return binding.any_program || strcmp(member->program, binding.program) == 0 ? 0 : 2;
-}
-
-/*
- * The candidates in their order: by rank, those that nobody has claimed first, then as they began.
- * `step` counts from 0; returns NONE behind the last.
- */
-static size_t candidate(size_t *step)
-{
-	for (; *step < 4 * binding.count; ++*step) {
-		size_t index = *step % binding.count;
-		size_t round = *step / binding.count;
-		if (rank_of(index) == round / 2 && is_free(index) == (round % 2 == 0)) {
-			++*step;
-			return index;
-		}
-	}
-	return NONE;
 }
 
 static size_t count_candidates(void)
@@ -191,7 +178,7 @@ static bool open_visit(size_t index)
 	                        binding.seats[index].member.name))
 		engine.options.trace[0] = 0;
 	engine.seat = index;
-	engine.shares = count_candidates() > 1;
+	engine.shares = count_candidates() > 1 || binding.guest;
 	add_sessions();
 	bool good = reading_open();
 	/* Where calls are not served from the beginning on, each is counted by itself. */
@@ -238,18 +225,22 @@ static void begin_history(void)
 /* Bind the first candidate. The engine is empty; without a candidate it stays so, and says why. */
 static bool bind_first(void)
 {
-	size_t step = 0;
-	size_t first = candidate(&step);
-	/* A new process is one too many where all its like have been claimed; children may share. */
-	if (first != NONE && !binding.forked && binding.coordinated && !is_free(first))
-		first = NONE;
+	size_t first = NONE;
+	bool claimed = false;
+	for (unsigned int rank = 0; rank < 2 && first == NONE; rank++) {
+		for (size_t i = 0; i < binding.count && !claimed; i++)
+			if (rank_of(i) == rank && (claimed = take_seat(i)))
+				first = i;
+		/* A new process is one too many where all its like are claimed; children share. */
+		for (size_t i = 0; i < binding.count && first == NONE && binding.forked; i++)
+			if (rank_of(i) == rank)
+				first = i;
+	}
 	binding.current = NONE;
+	binding.guest = !claimed;
 	if (first != NONE) {
 		begin_history();
-		if (!activate(first))
-			return false;
-		take_seat(first);
-		return true;
+		return activate(first);
 	}
 	engine.ended = true;
 	engine.reached = &nowhere;
@@ -293,8 +284,20 @@ static bool refuse_memory(void)
 	return engine_refuse(&error);
 }
 
+/* Children open traces later, wherever they are then. */
+static void make_absolute(void)
+{
+	char directory[PATH_MAX];
+	char path[sizeof(engine.options.trace)];
+	if (engine.options.trace[0] != '/' && getcwd(directory, sizeof(directory)) != NULL &&
+	    (size_t)snprintf(path, sizeof(path), "%s/%s", directory, engine.options.trace) <
+	            sizeof(path))
+		memcpy(engine.options.trace, path, sizeof(path));
+}
+
 bool binding_begin(void)
 {
+	make_absolute();
 	memcpy(binding.root, engine.options.trace, sizeof(binding.root));
 	binding.base = engine.options;
 	binding.seats = report_seats(&binding.count);
@@ -415,14 +418,13 @@ void binding_served(const struct record *record)
 	count_use(record->seat, record->number, 1);
 	if (binding.beginning == NULL || binding.recent == NULL)
 		return;
-	*past(binding.served++) = (struct past){ record->function, record->rv,
-		                                 record->digest,   record->id,
-		                                 record->line,     record->number,
-		                                 record->seat };
+	*past(binding.served++) =
+		(struct past){ record->function, record->rv,     record->digest, record->id,
+		               record->line,     record->number, record->seat };
 }
 
 /* Calls that may come next: those of the engine's trace, read as far as is asked for, or of a cut. */
-static struct record *ahead[MAX_BEGINNING + MAX_RECENT + 1];
+static struct record *ahead[MAX_BEGINNING + MAX_AHEAD];
 
 static size_t look_ahead(size_t wanted)
 {
@@ -448,7 +450,8 @@ static size_t look_ahead(size_t wanted)
 static size_t look_into(const struct cut *cut)
 {
 	size_t count = 0;
-	for (struct record *r = cut->first; r != NULL && count < TAPE_ARRAY_SIZE(ahead); r = r->next)
+	for (struct record *r = cut->first; r != NULL && count < TAPE_ARRAY_SIZE(ahead);
+	     r = r->next)
 		ahead[count++] = r;
 	return count;
 }
@@ -467,6 +470,17 @@ static size_t common_beginning(size_t count)
 	       is_same(ahead[same], past(same)))
 		same++;
 	return same;
+}
+
+/* The same, reading no further than that needs. */
+static size_t look_at_beginning(void)
+{
+	for (size_t wanted = MAX_RECENT;; wanted *= 2) {
+		size_t count = look_ahead(wanted);
+		size_t same = common_beginning(count);
+		if (same < count || count < wanted || wanted >= MAX_BEGINNING)
+			return same;
+	}
 }
 
 /* How many of the calls before `at` are those that were served last. */
@@ -507,14 +521,14 @@ static void look_for(struct place *best, struct place here, size_t count, bool u
 		if (same == 0 && at > 0 && ahead[at - 1]->function == last->function &&
 		    ahead[at - 1]->rv == last->rv && ahead[at - 1]->return_at < LATER)
 			score = 2;
-		else if (same == 0 && (at == 0 ? used_up || binding.visits[ahead[0]->seat].used != 0
-		                               : at == here.beginning ||
-		                                         (used_up && at < here.beginning)))
+		else if (same == 0 &&
+		         (at == 0 ? used_up || binding.visits[ahead[0]->seat].used != 0
+		                  : at == here.beginning || (used_up && at < here.beginning)))
 			score = 1;
 		/* Of two that fit as well, the first one; but not what the beginning had already. */
-		if (score > best->score || (score == 1 && best->score == 1 && at <= here.beginning &&
-		                            here.trace == best->trace &&
-		                            here.cut == best->cut)) {
+		if (score > best->score ||
+		    (score == 1 && best->score == 1 && at <= here.beginning &&
+		     here.trace == best->trace && here.cut == best->cut)) {
 			if (!equals(ahead[at], words))
 				continue;
 			*best = here;
@@ -633,33 +647,45 @@ static void take_place(const struct place *place, size_t before)
 	put_before(binding.visits[before].parked, &same);
 	if (binding.visits[before].used == 0)
 		leave_seat(before);
-	take_seat(binding.current);
+	(void)take_seat(binding.current);
 }
 
-/* All that was served stands at the beginning of another trace, and this call behind it. */
-static bool change_over(size_t before, const struct tape_function *function,
-                        const uintptr_t *words, binding_equals *equals)
+/* Whether all that was served stands at the beginning of a trace, and this call behind it. */
+static bool fits(size_t index, const struct tape_function *function, const uintptr_t *words,
+                 binding_equals *equals)
 {
-	size_t step = 0;
-	size_t index;
+	size_t served = (size_t)binding.served;
+	if (binding.visits[index].failed || !activate(index) || (engine.lanes && served != 0))
+		return false;
+	size_t count = look_ahead(served + 1);
+	return common_beginning(count) == served && count > served &&
+	       ahead[served]->function == function && equals(ahead[served], words);
+}
+
+/*
+ * Take the place of another trace from its beginning. What nobody has claimed comes first. Of what has
+ * been claimed, a new process takes what was not served up to here: whoever has claimed it is to find
+ * that it is in the wrong place, too. Another process that was served this very call is in the right one.
+ */
+static bool change_over(size_t before, const struct tape_function *function, const uintptr_t *words,
+                        binding_equals *equals)
+{
 	size_t served = (size_t)binding.served;
 	if (served > MAX_BEGINNING || binding.cuts != NULL)
 		return false;
 	for (size_t i = 0; i < binding.count; i++)
 		if (i != before && binding.visits[i].used != 0)
 			return false;
-	while ((index = candidate(&step)) != NONE) {
-		if (index == before || binding.visits[index].failed || !activate(index) ||
-		    (engine.lanes && served != 0))
+	for (size_t step = 0; step < 4 * binding.count; step++) {
+		size_t index = step % binding.count;
+		unsigned int rank = (unsigned int)(step / binding.count / 2);
+		bool claimed = step / binding.count % 2 != 0;
+		if (index == before || rank_of(index) != rank || (!claimed && !is_free(index)) ||
+		    !fits(index, function, words, equals))
 			continue;
-		size_t count = look_ahead(served + 1);
-		if (common_beginning(count) != served || count <= served ||
-		    ahead[served]->function != function || !equals(ahead[served], words))
-			continue;
-		/* Another process that was served this very call is in its place; before that it is not. */
 		const _Atomic uint8_t *uses = uses_of(index, ahead[served]->number);
-		bool settled = uses != NULL && atomic_load(uses) != 0;
-		if (settled && !binding.forked)
+		if (claimed ? !binding.forked && uses != NULL && atomic_load(uses) != 0
+		            : !take_seat(index))
 			continue;
 		const struct place place = { .trace = index, .at = served, .same = served };
 		take_place(&place, before);
@@ -676,7 +702,7 @@ static bool share(size_t before, bool used_up, const struct tape_function *funct
 	struct place best = { 0 };
 	(void)activate(before);
 	struct place here = { .trace = before };
-	look_for(&best, here, look_ahead(TAPE_ARRAY_SIZE(ahead)), used_up, function, words, equals);
+	look_for(&best, here, look_ahead(MAX_AHEAD), used_up, function, words, equals);
 	here.trace = NONE;
 	for (here.cut = &binding.cuts; *here.cut != NULL; here.cut = &(*here.cut)->next) {
 		here.beginning = (*here.cut)->begun;
@@ -688,9 +714,13 @@ static bool share(size_t before, bool used_up, const struct tape_function *funct
 		if (i == before || rank_of(i) == 2 || member->forked_after != own->forked_after ||
 		    binding.visits[i].failed || !activate(i) || engine.lanes)
 			continue;
-		size_t count = look_ahead(TAPE_ARRAY_SIZE(ahead));
+		size_t count = look_ahead(MAX_AHEAD);
 		here.trace = i;
-		here.beginning = binding.visits[i].used == 0 ? common_beginning(count) : 0;
+		here.beginning = 0;
+		if (binding.visits[i].used == 0) {
+			here.beginning = look_at_beginning();
+			count = look_ahead(here.beginning + MAX_AHEAD);
+		}
 		look_for(&best, here, count, used_up, function, words, equals);
 	}
 	if (best.score == 0 || !activate(best.trace == NONE ? before : best.trace))
@@ -726,7 +756,7 @@ void binding_find_all(bool stranger)
 	for (size_t i = 0; i < binding.count; i++)
 		if (stranger && binding.current != NONE &&
 		    binding.seats[i].member.forked_from ==
-			    binding.seats[binding.current].member.pid &&
+		            binding.seats[binding.current].member.pid &&
 		    tape_set_path(path, binding.root, binding.seats[i].member.name))
 			reading_find_all(path);
 }

@@ -88,12 +88,12 @@ struct engine {
 	struct tape_bindings bindings;
 	const struct record *candidate; /* being compared: tells the live parameter's structure */
 	uint64_t served;
-	uint64_t calls;           /* read, discovery left out */
-	size_t seat;              /* whose calls are read */
-	uint64_t last_id;         /* of the call that was served last; where calls overlap, the highest */
+	uint64_t calls;   /* read, discovery left out */
+	size_t seat;      /* whose calls are read */
+	uint64_t last_id; /* of the call that was served last; where calls overlap, the highest */
 	_Atomic uint64_t *reached; /* where `served` is shown */
-	bool shares;              /* another trace may take this one's place: keep what tells them apart */
-	const char *unrecorded;   /* why this process has no trace; NULL: it has one */
+	bool shares; /* another trace may take this one's place: keep what tells them apart */
+	const char *unrecorded; /* why this process has no trace; NULL: it has one */
 };
 
 extern struct engine engine;

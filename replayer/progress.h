@@ -21,7 +21,7 @@ struct tape_seat {
 	_Atomic uint64_t owner;   /* number of the process that has claimed it; 0: nobody */
 	_Atomic uint64_t reached; /* so many from its beginning were served */
 	uint64_t total;           /* calls that there are; 0 where nobody has counted */
-	uint64_t uses;            /* where their bytes begin: to how many processes each was served */
+	uint64_t uses; /* where their bytes begin: to how many processes each was served */
 	struct tape_member member;
 };
 
@@ -48,8 +48,8 @@ static inline _Atomic uint8_t *tape_progress_uses(struct tape_progress *progress
 {
 	const struct tape_seat *seats = tape_progress_seats(progress);
 	return seats[seat].total == 0
-		       ? NULL
-		       : (_Atomic uint8_t *)(void *)((char *)progress + seats[seat].uses);
+	               ? NULL
+	               : (_Atomic uint8_t *)(void *)((char *)progress + seats[seat].uses);
 }
 
 #endif

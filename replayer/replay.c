@@ -36,8 +36,8 @@ struct engine engine;
 /* In pages that a fork wipes: the child finds the locks free, and itself a stranger. */
 struct shared {
 	struct tape_lock lock;
-	bool straight;  /* the next call may be served by its plan alone: this process's trace is bound */
-	pid_t process;  /* that has a trace bound; 0: none yet */
+	bool straight; /* the next call may be served by its plan alone: this process's trace is bound */
+	pid_t process;              /* that has a trace bound; 0: none yet */
 	struct tape_lock list_lock; /* of module.c */
 };
 

@@ -44,8 +44,8 @@ static void open_report(void)
 {
 	struct stat status;
 	report_fd = report_path[0] == 0
-			    ? -1
-			    : open(report_path,
+	                    ? -1
+	                    : open(report_path,
 	                           O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (report_fd >= 0 && report_fd < 64) {
 		/* Out of the way of programs that count on low numbers. */
@@ -93,9 +93,8 @@ void report_inherit(void)
 	struct stat status;
 	divergences = 0;
 	/* A daemon closes all it has inherited, and the number may be another file's now. */
-	if (report_fd >= 0 &&
-	    (fstat(report_fd, &status) != 0 || status.st_dev != report_device ||
-	     status.st_ino != report_inode))
+	if (report_fd >= 0 && (fstat(report_fd, &status) != 0 || status.st_dev != report_device ||
+	                       status.st_ino != report_inode))
 		open_report();
 }
 

@@ -5,6 +5,7 @@
 # of one fork divide their requests as they like.
 . "$(dirname "$0")/lib.sh"
 processes=$P11TAPE_BUILD_DIR/tests/processes
+need pkcs11-tool
 new_token processes
 cp -a tokens fresh
 
@@ -88,6 +89,13 @@ record "$processes" {} loop 200
 count 201
 exact "$processes" {} loop 200
 
+# Two processes that nothing tells apart take a trace each.
+record sh -c 'pkcs11-tool --module "$0" -L >one & pkcs11-tool --module "$0" -L >two & wait; wait' {}
+count 2
+for _ in 1 2 3 4 5; do
+	exact sh -c 'pkcs11-tool --module "$0" -L >one & pkcs11-tool --module "$0" -L >two & wait; wait' {}
+done
+
 # A fork finds other threads in the middle of everything. What they are answered is not looked at: threads
 # that race are not repeated.
 record "$processes" {} hammer 20
@@ -99,14 +107,14 @@ run hammered env P11TAPE_REPLAY="$work/t.yaml" "$processes" "$P11TAPE_REPLAYER_S
 # ---- programs ---------------------------------------------------------------------------------------
 
 # A script that runs the same program again, with other arguments and side by side.
-need pkcs11-tool
+
 # shellcheck disable=SC2016
 script='pkcs11-tool --module "$0" -L >one; pkcs11-tool --module "$0" -O >two
 	pkcs11-tool --module "$0" -M >three & pkcs11-tool --module "$0" --login --pin 1234 -O >four &
 	wait; wait; "$1" "$0" 1,2 3,4; cat one two three four'
 record sh -c "$script" {} "$processes"
 count 7
-for try in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
 	exact sh -c "$script" {} "$processes"
 done
 # In another order: the first process is not served the first trace.

@@ -21,10 +21,9 @@
 /* A process that began at `second`; by default in another group and of another parent than all others. */
 static struct tape_member process(uint64_t pid, int second)
 {
-	struct tape_member member = { .pid = pid,
-		                      .start = (uint64_t)second,
-		                      .parent = 9000 + pid,
-		                      .group = 8000 + pid };
+	struct tape_member member = {
+		.pid = pid, .start = (uint64_t)second, .parent = 9000 + pid, .group = 8000 + pid
+	};
 	snprintf(member.started, sizeof(member.started), "2026-01-01T00:00:%02d.000000Z", second);
 	return member;
 }
@@ -225,8 +224,7 @@ static void paths_lie_beside_each_other(void **state)
 
 int main(void)
 {
-#define IN_DIRECTORY(test) \
-	cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(children_and_their_children_belong),
 		cmocka_unit_test(programs_of_one_run_belong),
