@@ -694,12 +694,28 @@ static bool change_over(size_t before, const struct tape_function *function, con
 	return false;
 }
 
+/* Whether two traces are of children that were forked by one process with no call between. */
+static bool are_siblings(size_t one, size_t other)
+{
+	return one != other && rank_of(one) < 2 && rank_of(other) < 2 &&
+	       binding.seats[one].member.forked_after == binding.seats[other].member.forked_after;
+}
+
+static bool has_sibling(size_t index)
+{
+	size_t other = 0;
+	while (other < binding.count && !are_siblings(index, other))
+		other++;
+	return other < binding.count;
+}
+
 /* The children of one fork go on in each other's traces, and each in the order that suits it. */
 static bool share(size_t before, bool used_up, const struct tape_function *function,
                   const uintptr_t *words, binding_equals *equals)
 {
-	const struct tape_member *own = &binding.seats[before].member;
 	struct place best = { 0 };
+	if (!has_sibling(before))
+		return false;
 	(void)activate(before);
 	struct place here = { .trace = before };
 	look_for(&best, here, look_ahead(MAX_AHEAD), used_up, function, words, equals);
@@ -710,9 +726,8 @@ static bool share(size_t before, bool used_up, const struct tape_function *funct
 	}
 	here.cut = NULL;
 	for (size_t i = 0; i < binding.count; i++) {
-		const struct tape_member *member = &binding.seats[i].member;
-		if (i == before || rank_of(i) == 2 || member->forked_after != own->forked_after ||
-		    binding.visits[i].failed || !activate(i) || engine.lanes)
+		if (!are_siblings(before, i) || binding.visits[i].failed || !activate(i) ||
+		    engine.lanes)
 			continue;
 		size_t count = look_ahead(MAX_AHEAD);
 		here.trace = i;

@@ -66,6 +66,8 @@ count 3
 exact "$processes" {} +7 1,2 . +8 2,3 . +9
 exact "$processes" {} +7 2,3 . +8 1,2 . +9
 replay 1 'divergence 1: C_Digest was recorded with another pData' "$processes" {} +7 1,3 . +8 2,2 . +9
+# And alone it keeps to its order.
+replay 1 'divergence 1: C_Digest was recorded with another pData' "$processes" {} +7 2,1 . +8 2,3 . +9
 
 # The order in which workers are made does not count where their first calls tell them apart.
 record "$processes" {} 1 a2 a3 4
