@@ -99,12 +99,16 @@ for _ in 1 2 3 4 5; do
 done
 
 # A fork finds other threads in the middle of everything. What they are answered is not looked at: threads
-# that race are not repeated.
-record "$processes" {} hammer 20
-count 21
-run hammered env P11TAPE_REPLAY="$work/t.yaml" "$processes" "$P11TAPE_REPLAYER_SO" hammer 100
-! grep -a 'did not end well' hammered.out || fail "a child of a busy process"
-[[ $(<hammered.status) -le 3 ]] || fail "hammered: $(<hammered.status)"
+# that race are not repeated. ASan's malloc, unlike libc's, may be locked for ever in such a child.
+if [[ ${LD_PRELOAD:-} != *asan* ]]; then
+	record "$processes" {} hammer 20
+	count 21
+	run hammered env P11TAPE_REPLAY="$work/t.yaml" P11TAPE_REPLAY_REPORT="$work/hammered" \
+		"$processes" "$P11TAPE_REPLAYER_SO" hammer 100
+	! grep -a 'did not end well' hammered.out || fail "a child of a busy process"
+	[[ $(<hammered.status) == [03] ]] || fail "hammered: $(<hammered.status)"
+	[[ $(grep -c '"summary"' hammered) -ge 100 ]] || fail "children did not come to their end"
+fi
 
 # ---- programs ---------------------------------------------------------------------------------------
 
