@@ -21,6 +21,9 @@
 #define MAX_BEGINNING ((size_t)4096)
 #define MAX_RECENT ((size_t)64)
 
+/* Traces that a process keeps open only because they may come to fit. */
+#define MAX_PARKED 16
+
 /* How far ahead a call is looked for. */
 #define MAX_AHEAD ((size_t)1024)
 
@@ -208,6 +211,42 @@ static bool activate(size_t index)
 	engine = *visit->parked;
 	binding.current = index;
 	return opened ? !visit->failed : open_visit(index);
+}
+
+static void free_records(struct record *record)
+{
+	for (struct record *next; record != NULL; record = next) {
+		next = record->next;
+		tape_arena_done(&record->arena);
+		free(record);
+	}
+}
+
+static size_t count_parked(void)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < binding.count; i++)
+		count += binding.visits[i].parked != NULL;
+	return count;
+}
+
+/* Close a trace that was only looked into, and is not the engine's. What it showed of discovery stays. */
+static void discard(size_t index)
+{
+	struct engine *parked = binding.visits[index].parked;
+	binding.visits[index].parked = NULL;
+	tape_reader_close(parked->reader);
+	free_records(parked->main.first);
+	free_records(parked->retired);
+	free_records(parked->unused);
+	for (struct lane *next, *lane = parked->sessions; lane != NULL; lane = next) {
+		next = lane->next;
+		free_records(lane->first);
+		free(lane->history);
+		free(lane);
+	}
+	tape_arena_done(&parked->item);
+	free(parked);
 }
 
 static void begin_history(void)
@@ -680,15 +719,22 @@ static bool change_over(size_t before, const struct tape_function *function, con
 		size_t index = step % binding.count;
 		unsigned int rank = (unsigned int)(step / binding.count / 2);
 		bool claimed = step / binding.count % 2 != 0;
-		if (index == before || rank_of(index) != rank || (!claimed && !is_free(index)) ||
-		    !fits(index, function, words, equals))
+		if (index == before || rank_of(index) != rank || (!claimed && !is_free(index)))
 			continue;
+		if (!fits(index, function, words, equals)) {
+			if (count_parked() > MAX_PARKED && activate(before) &&
+			    binding.visits[index].parked != NULL)
+				discard(index);
+			continue;
+		}
 		const _Atomic uint8_t *uses = uses_of(index, ahead[served]->number);
 		if (claimed ? !binding.forked && uses != NULL && atomic_load(uses) != 0
 		            : !take_seat(index))
 			continue;
 		const struct place place = { .trace = index, .at = served, .same = served };
 		take_place(&place, before);
+		if (count_parked() > MAX_PARKED)
+			discard(before);
 		return true;
 	}
 	return false;
@@ -726,8 +772,9 @@ static bool share(size_t before, bool used_up, const struct tape_function *funct
 	}
 	here.cut = NULL;
 	for (size_t i = 0; i < binding.count; i++) {
-		if (!are_siblings(before, i) || binding.visits[i].failed || !activate(i) ||
-		    engine.lanes)
+		if (!are_siblings(before, i) || binding.visits[i].failed ||
+		    (binding.visits[i].parked == NULL && count_parked() >= 4 * MAX_PARKED) ||
+		    !activate(i) || engine.lanes)
 			continue;
 		size_t count = look_ahead(MAX_AHEAD);
 		here.trace = i;

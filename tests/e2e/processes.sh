@@ -90,6 +90,8 @@ grep -q '"kind": "process"' report || fail "$(<report)"
 record "$processes" {} loop 200
 count 201
 exact "$processes" {} loop 200
+run bare env P11TAPE_REPLAY="$work/t.yaml" "$processes" "$P11TAPE_REPLAYER_SO" loop 200
+same "the replay without the command" recorded.out bare.out
 
 # Two processes that nothing tells apart take a trace each.
 record sh -c 'pkcs11-tool --module "$0" -L >one & pkcs11-tool --module "$0" -L >two & wait; wait' {}
