@@ -152,8 +152,8 @@ static const char *state_word(enum tape_constant_state state)
 }
 
 /* Bits, in the order of their values. */
-static const char *const trait_words[] = { "OUT",  "ANY", "LANE", "SEAL", "OPEN",
-	                                   "WRAP", "MSG", "TEXT", "FINDS" };
+static const char *const trait_words[] = { "OUT", "ANY",  "LANE",  "SEAL",  "OPEN", "WRAP",
+	                                   "MSG", "TEXT", "FINDS", "WAITS", "ENDS" };
 static const char *const use_words[] = { "ENCRYPT",  "SIGN", "RECOVER", "DIGEST",      "KEY",
 	                                 "KEY_PAIR", "WRAP", "DERIVE",  "ENCAPSULATE", "MESSAGE" };
 

@@ -392,6 +392,8 @@ const struct tape_mechanism *tape_mechanism_find(uint64_t mechanism)
 #define MSG TAPE_T_MSG
 #define TEXT TAPE_T_TEXT
 #define FINDS TAPE_T_FINDS
+#define WAITS TAPE_T_WAITS
+#define ENDS TAPE_T_ENDS
 
 const struct tape_shape tape_shapes[TAPE_K_COUNT] = {
 #define ROW(kind, codec, words, detail, traits) \
@@ -426,6 +428,8 @@ enum {
 #undef MSG
 #undef TEXT
 #undef FINDS
+#undef WAITS
+#undef ENDS
 
 /* ---- functions ------------------------------------------------------------------------------ */
 
@@ -480,18 +484,20 @@ enum {
 #define TRAITS(k, ...) TRAITS_##k
 #define FIRST_TRAITS(t, ...) TRAITS t
 
-/* Only a function's first argument can be the session that it belongs to. */
+/* Only a function's first argument can be the session that it belongs to, or say that it waits. */
 const struct tape_function tape_functions[TAPE_FN_COUNT] = {
-#define CK_FN(function, since_major, since_minor, ...)                         \
-	[TAPE_FN_##function] = {                                               \
-		.name = NAME(#function),                                       \
-		.major = since_major,                                          \
-		.minor = since_minor,                                          \
-		.count = TAPE_COUNT(__VA_ARGS__),                              \
-		.words = FOLD(TAPE_ARITY, +, __VA_ARGS__),                     \
-		.finds = ((FOLD(TRAITS, |, __VA_ARGS__)) & TAPE_T_FINDS) != 0, \
-		.lane = (FIRST_TRAITS(__VA_ARGS__, ~)) & TAPE_T_LANE ? 0 : -1, \
-		.arguments = { ARGUMENTS(__VA_ARGS__) },                       \
+#define CK_FN(function, since_major, since_minor, ...)                           \
+	[TAPE_FN_##function] = {                                                 \
+		.name = NAME(#function),                                         \
+		.major = since_major,                                            \
+		.minor = since_minor,                                            \
+		.count = TAPE_COUNT(__VA_ARGS__),                                \
+		.words = FOLD(TAPE_ARITY, +, __VA_ARGS__),                       \
+		.finds = ((FOLD(TRAITS, |, __VA_ARGS__)) & TAPE_T_FINDS) != 0,   \
+		.ends = ((FOLD(TRAITS, |, __VA_ARGS__)) & TAPE_T_ENDS) != 0,     \
+		.lane = (FIRST_TRAITS(__VA_ARGS__, ~)) & TAPE_T_LANE ? 0 : -1,   \
+		.waits = (FIRST_TRAITS(__VA_ARGS__, ~)) & TAPE_T_WAITS ? 0 : -1, \
+		.arguments = { ARGUMENTS(__VA_ARGS__) },                         \
 	},
 #include "core/api/functions.def"
 #undef CK_FN

@@ -290,6 +290,8 @@ enum tape_trait {
 	TAPE_T_MSG = 1 << 6,
 	TAPE_T_TEXT = 1 << 7,
 	TAPE_T_FINDS = 1 << 8,
+	TAPE_T_WAITS = 1 << 9,
+	TAPE_T_ENDS = 1 << 10,
 };
 
 enum tape_kind {
@@ -353,8 +355,10 @@ struct tape_function {
 	uint8_t major, minor; /* the version of PKCS#11 that brought it */
 	uint8_t count;        /* arguments */
 	uint8_t words;
-	bool finds;  /* discovery (trait FINDS) */
-	int8_t lane; /* index of the argument with trait LANE, or -1 */
+	bool finds;   /* discovery (trait FINDS) */
+	bool ends;    /* it ends everything (trait ENDS) */
+	int8_t lane;  /* index of the argument with trait LANE, or -1 */
+	int8_t waits; /* index of the flags with trait WAITS, or -1 */
 	struct tape_argument arguments[TAPE_MAX_ARGUMENTS];
 };
 

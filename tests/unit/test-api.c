@@ -776,6 +776,8 @@ static void names_fit_shapes(void **state)
 static void functions_are_described(void **state)
 {
 	size_t finds = 0;
+	size_t waits = 0;
+	size_t ends = 0;
 
 	(void)state;
 	for (size_t i = 0; i < TAPE_FN_COUNT; i++) {
@@ -796,6 +798,8 @@ static void functions_are_described(void **state)
 		}
 		check(function->words == words && words <= TAPE_MAX_WORDS, function->name.text);
 		finds += function->finds;
+		waits += function->waits >= 0;
+		ends += function->ends;
 		if (i < TAPE_FN_COUNT_2)
 			check(function->major == 2 && function->minor == 40, function->name.text);
 		else if (i < TAPE_FN_COUNT_3_0)
@@ -804,6 +808,10 @@ static void functions_are_described(void **state)
 			check(function->major == 3 && function->minor == 2, function->name.text);
 	}
 	assert_int_equal(finds, 3);
+	assert_int_equal(waits, 1);
+	assert_int_equal(tape_functions[TAPE_FN_C_WaitForSlotEvent].waits, 0);
+	assert_int_equal(ends, 1);
+	assert_true(tape_functions[TAPE_FN_C_Finalize].ends);
 	assert_true(tape_functions[TAPE_FN_C_GetFunctionList].finds);
 	assert_true(tape_functions[TAPE_FN_C_GetInterfaceList].finds);
 	assert_true(tape_functions[TAPE_FN_C_GetInterface].finds);
