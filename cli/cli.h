@@ -62,8 +62,9 @@ bool tape_cli_absolute(const char *path, char ret_path[PATH_MAX]);
 struct tape_summary {
 	uint64_t calls;
 	uint64_t finds; /* those of them that are discovery */
-	uint64_t open;  /* those that did not return */
-	uint64_t lost;  /* calls that are not in the trace, by its own word (`gap`) */
+	uint64_t notifications;
+	uint64_t open; /* those, of both, that did not return */
+	uint64_t lost; /* calls that are not in the trace, by its own word (`gap`) */
 	uint64_t threads;
 	bool ended; /* there is an `end` for the last load */
 	bool torn;  /* the last line is not whole */

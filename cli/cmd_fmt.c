@@ -45,13 +45,16 @@ struct queued {
 /*
  * The stretch between a first half (or an event with an id) and the next: where `until` says that
  * a return stands. Returns stand in it in the order of their calls, but for the first half's own,
- * which may stand directly behind it. What stands otherwise cannot be said, and stays an item.
+ * which may stand directly behind it, and for what is nested: the inner one's return stands directly
+ * before the outer one's. What stands otherwise cannot be said, and stays an item.
  */
 struct place {
 	uint64_t id, name; /* as read and as written */
 	bool untouched;    /* nothing stands in it yet */
 	bool closed;       /* an item stands in it, so that no return can be placed behind it */
 	uint64_t newest;   /* number of the newest call whose return was placed */
+	uint64_t before;   /* the same, without those that are nested in the last one */
+	uint64_t during;   /* inside of what the last one began */
 };
 
 struct fmt {
@@ -315,20 +318,35 @@ static struct queued *append(struct fmt *fmt, struct tape_half *half)
 	return entry;
 }
 
+/* Find a place behind others for a return, in the order in which they will be read (halves.c). */
+static bool place_behind(struct fmt *fmt, const struct queued *call)
+{
+	struct place *place = &fmt->place;
+	const struct tape_item *item = &call->half->item;
+	if (item->during != 0 && tape_open_find(&fmt->open, item->during) == NULL)
+		return false;
+	if (call->number > place->newest) {
+		place->before = place->newest;
+		place->newest = call->number;
+	} else if (place->during != item->id || call->number < place->before) {
+		return false;
+	}
+	place->during = item->during;
+	return true;
+}
+
 /* Find a place for a return in its call, or none. */
 static bool place_return(struct fmt *fmt, struct queued *call, struct tape_half *back)
 {
 	struct place *place = &fmt->place;
 	if (place->closed || !can_join(call->half->item.node, back->item.node))
 		return false;
-	if (place->untouched && place->id == back->item.id) {
+	if (place->untouched && place->id == back->item.id)
 		call->until = 0;
-	} else {
-		if (call->number < place->newest)
-			return false;
+	else if (place_behind(fmt, call))
 		call->until = place->name;
-		place->newest = call->number;
-	}
+	else
+		return false;
 	place->untouched = false;
 	call->back = back;
 	call->bytes += tape_half_arena(back)->used;
@@ -353,7 +371,7 @@ static int take(struct fmt *fmt, struct tape_half *half, struct tape_error *erro
 	struct queued *entry = append(fmt, half);
 	if (entry == NULL)
 		return no_memory(error);
-	if (half->item.kind == TAPE_ITEM_CALL) {
+	if (tape_item_returns(&half->item)) {
 		entry->open = true;
 		tape_open_add(&fmt->open, half);
 	}

@@ -25,7 +25,8 @@ static const char usage[] =
 	"\n"
 	"Inputs stand in the parentheses, outputs behind the return value. [2] in front\n"
 	"is the thread, once there are several; #58 is the id of a call that overlapped\n"
-	"with others. Several traces are merged by time.\n"
+	"with others. What the module told the application in the meantime stands in front\n"
+	"of the call, indented, as Notify. Several traces are merged by time.\n"
 	"\n"
 	"  -v, --verbose           everything, an argument a line\n"
 	"  -s, --size N            print N bytes of a string, N elements of a list (32)\n"
@@ -119,6 +120,11 @@ static bool matches(const struct patterns *patterns, const char *text)
 /* The session that a call belongs to is an argument of its shape; C_OpenSession's is an output. */
 static bool is_session(const struct tape_item *call, const struct tape_item *back, uint64_t session)
 {
+	if (call->kind == TAPE_ITEM_NOTIFY) {
+		const struct tape_node *node = tape_node_get(call->in, "hSession");
+		uint64_t number;
+		return node != NULL && tape_node_number(node, &number) && number == session;
+	}
 	if (call->function == TAPE_FN_COUNT)
 		return false;
 	const struct tape_function *function = &tape_functions[call->function];
@@ -199,8 +205,8 @@ static void put_word(struct tape_buf *buf, const struct tape_node *node)
 /* What the members from `node` on say beside the usual: (synthetic) (during #57). */
 static void put_remarks(struct tape_buf *buf, const struct tape_node *node)
 {
-	static const char *const shown[] = { "call", "return", "id", "at",   "thread",
-		                             "in",   "out",    "rv", "took", "last" };
+	static const char *const shown[] = { "call", "notify", "return", "id",   "at",  "thread",
+		                             "in",   "out",    "rv",     "took", "last" };
 	for (; node != NULL; node = node->next) {
 		size_t i = 0;
 		bool truth = false;
@@ -262,6 +268,10 @@ static void put_short(const struct settings *settings, struct tape_buf *buf,
 	put_name(settings, buf, call);
 	tape_put_char(buf, '(');
 	tape_describe_in(buf, &settings->describe, call);
+	if (call->kind == TAPE_ITEM_NOTIFY) {
+		TAPE_PUT(buf, ", event=");
+		put_word(buf, tape_node_get(call->node, "notify"));
+	}
 	tape_put_char(buf, ')');
 	if (back == NULL) {
 		paint(settings, buf, BAD);
@@ -298,6 +308,11 @@ static void put_long(const struct settings *settings, struct tape_buf *buf,
 	put_remarks(buf, call->node->first);
 	tape_put_char(buf, '\n');
 	tape_describe_in(buf, &settings->describe, call);
+	if (call->kind == TAPE_ITEM_NOTIFY) {
+		TAPE_PUT(buf, "  event = ");
+		put_word(buf, tape_node_get(call->node, "notify"));
+		tape_put_char(buf, '\n');
+	}
 	tape_put_char(buf, ' ');
 	if (back == NULL) {
 		TAPE_PUT(buf, " = ? (did not return)\n");
@@ -310,12 +325,30 @@ static void put_long(const struct settings *settings, struct tape_buf *buf,
 	tape_describe_out(buf, &settings->describe, call, back);
 }
 
+/* How many calls and notifications it stands inside of; none where they are not open. */
+static unsigned int depth_of(const struct source *source, const struct tape_item *item)
+{
+	enum { DEEPEST = 16 };
+	unsigned int depth = 0;
+	while (item->during != 0 && depth < DEEPEST) {
+		const struct tape_half *outer = tape_open_find(&source->open, item->during);
+		if (outer == NULL)
+			break;
+		item = &outer->item;
+		depth++;
+	}
+	return depth;
+}
+
 static void put_call(const struct settings *settings, struct source *source,
                      const struct tape_item *call, const struct tape_item *back, bool with_id)
 {
 	if (!is_wanted(settings, call, back))
 		return;
 	begin_line(settings, source, call->has_at, call->at, call->thread);
+	for (unsigned int depth = depth_of(source, call); depth != 0 && !settings->describe.lines;
+	     depth--)
+		TAPE_PUT(&source->line, "  ");
 	if (call->has_at && back != NULL && back->has_took)
 		source->time += back->took;
 	if (settings->describe.lines)
@@ -482,6 +515,7 @@ static void take(const struct settings *settings, struct source *source, struct 
 	put_end(settings, source);
 	switch (half->item.kind) {
 	case TAPE_ITEM_CALL:
+	case TAPE_ITEM_NOTIFY:
 		take_call(settings, source, half);
 		return;
 	case TAPE_ITEM_END:

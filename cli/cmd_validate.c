@@ -81,15 +81,37 @@ static void count_thread(struct check *check, uint64_t thread)
 	check->summary.threads++;
 }
 
+static int check_open(const struct check *check, const struct tape_item *item,
+                      struct tape_error *error)
+{
+	if (!tape_open_is_full(&check->open))
+		return 0;
+	return tape_error_set(error, TAPE_E_LIMIT, item->line,
+	                      "more than %zu calls are open at once", check->open.count - 1);
+}
+
+/* The parent of what is nested is open: a notification of a call, a call of a notification. */
+static int check_during(const struct check *check, const struct tape_item *item,
+                        enum tape_item_kind parent, struct tape_error *error)
+{
+	const struct tape_half *outer = tape_open_find(&check->open, item->during);
+	if (item->during == 0 || check->summary.lost != 0 ||
+	    (outer != NULL && outer->item.kind == parent))
+		return 0;
+	return tape_error_set(error, TAPE_E_INVALID, item->line,
+	                      "'during' names no %s that is open here",
+	                      parent == TAPE_ITEM_CALL ? "call" : "notification");
+}
+
 /* The first half: its inputs stay with it, since the outputs are read by them. Takes `half`. */
 static int check_call(struct check *check, struct tape_half *half, struct tape_error *error)
 {
 	const struct tape_item *item = &half->item;
 	struct tape_parse parse = { tape_half_arena(half), check->names, error };
+	int result = check_during(check, item, TAPE_ITEM_NOTIFY, error);
 	/* Open, whatever comes of it: it is given back with the others. */
 	tape_open_add(&check->open, half);
-	int result = check_id(check, item, error);
-	if (result < 0)
+	if (result < 0 || (result = check_id(check, item, error)) < 0)
 		return result;
 	check->summary.calls++;
 	count_thread(check, item->thread);
@@ -103,11 +125,25 @@ static int check_call(struct check *check, struct tape_half *half, struct tape_e
 		return tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
 	half->note = in;
 	result = tape_parse_in(&parse, function, item->in, item->line, in);
-	if (result == 0 && tape_open_is_full(&check->open))
-		result = tape_error_set(error, TAPE_E_LIMIT, item->line,
-		                        "more than %zu calls are open at once",
-		                        check->open.count - 1);
-	return result;
+	return result < 0 ? result : check_open(check, item, error);
+}
+
+/* A call in the other direction. Takes `half`. */
+static int check_notification(struct check *check, struct tape_half *half, struct tape_error *error)
+{
+	const struct tape_item *item = &half->item;
+	struct tape_parse parse = { tape_half_arena(half), check->names, error };
+	struct tape_notification notification;
+	int result = check_during(check, item, TAPE_ITEM_CALL, error);
+	tape_open_add(&check->open, half);
+	check->summary.notifications++;
+	count_thread(check, item->thread);
+	if (result == 0)
+		result = check_id(check, item, error);
+	if (result == 0)
+		result = tape_parse_notification(&parse, tape_node_get(item->node, "notify"),
+		                                 item->in, &notification);
+	return result < 0 ? result : check_open(check, item, error);
 }
 
 static int check_return(struct check *check, struct tape_half *half, struct tape_error *error)
@@ -123,8 +159,13 @@ static int check_return(struct check *check, struct tape_half *half, struct tape
 		                      "the return of call %" PRIu64 ", which is not open here",
 		                      item->id);
 	tape_open_remove(&check->open, call);
-	int result = tape_parse_out(&parse, &tape_functions[call->item.function], item->out,
-	                            item->line, call->note, out);
+	int result = 0;
+	if (call->item.kind == TAPE_ITEM_CALL)
+		result = tape_parse_out(&parse, &tape_functions[call->item.function], item->out,
+		                        item->line, call->note, out);
+	else if (item->out != NULL)
+		result = tape_error_set(error, TAPE_E_INVALID, item->line,
+		                        "a notification has no outputs");
 	tape_halves_give(&check->halves, call);
 	return result;
 }
@@ -175,6 +216,8 @@ static int check_half(struct check *check, struct tape_half *half, struct tape_e
 	switch (half->item.kind) {
 	case TAPE_ITEM_CALL:
 		return check_call(check, half, error);
+	case TAPE_ITEM_NOTIFY:
+		return check_notification(check, half, error);
 	case TAPE_ITEM_HEADER:
 		return check_header(check, half, error);
 	case TAPE_ITEM_RETURN:
@@ -241,6 +284,8 @@ static void print_summary(const char *path, const struct tape_summary *s)
 {
 	printf("%s: %" PRIu64 " call%s, %" PRIu64 " thread%s", path, s->calls, plural(s->calls),
 	       s->threads, plural(s->threads));
+	if (s->notifications != 0)
+		printf(", %" PRIu64 " notification%s", s->notifications, plural(s->notifications));
 	if (s->open != 0)
 		printf(", %" PRIu64 " did not return", s->open);
 	if (s->lost != 0)

@@ -87,8 +87,8 @@ static bool copy_member(struct tape_arena *arena, struct tape_node *map,
 
 bool tape_half_returns(const struct tape_node *member, bool has_in, bool behind)
 {
-	static const char *const of_call[] = { "call",      "id", "at",        "thread", "during",
-		                               "interface", "of", "synthetic", "in" };
+	static const char *const of_call[] = { "call",   "notify",    "id", "at",        "thread",
+		                               "during", "interface", "of", "synthetic", "in" };
 	static const char *const of_return[] = { "out", "rv", "took" };
 	/* Of a call without inputs it is these that were lost (docs/trace-format.md). */
 	if (strcmp(member->key, "partial") == 0)
@@ -125,6 +125,7 @@ static bool split(struct tape_memory *memory, const struct tape_item *whole,
 		                  .line = whole->line,
 		                  .id = whole->id,
 		                  .function = whole->function,
+		                  .during = whole->during,
 		                  .until = whole->until,
 		                  .has_took = whole->has_took,
 		                  .took = whole->took,
@@ -184,10 +185,34 @@ static void append(struct tape_half ***end, struct tape_half *half)
 	*end = &half->next;
 }
 
+/*
+ * Make returns ready that were given in the order of their calls. What began inside of one, and stands
+ * behind it therefore, returns before it.
+ */
+static void make_ready(struct tape_halves *halves, struct tape_half *list)
+{
+	struct tape_half *outer =
+		NULL; /* those that wait for what is inside of them, innermost first */
+	while (list != NULL || outer != NULL) {
+		struct tape_half *half = list;
+		if (outer != NULL && (half == NULL || half->item.during != outer->item.id)) {
+			half = outer;
+			outer = half->next;
+			append(&halves->ready_end, half);
+			continue;
+		}
+		list = half->next;
+		half->next = outer;
+		outer = half;
+	}
+}
+
 /* Make the returns that wait for `id` ready; all of them where their time is over. */
 static void release(struct tape_halves *halves, uint64_t id, bool all)
 {
 	struct tape_half *half = halves->waiting;
+	struct tape_half *released = NULL;
+	struct tape_half **released_end = &released;
 	halves->waiting = NULL;
 	halves->waiting_end = &halves->waiting;
 	while (half != NULL) {
@@ -196,12 +221,13 @@ static void release(struct tape_halves *halves, uint64_t id, bool all)
 			if (all && halves->misplaced == 0)
 				halves->misplaced = half->item.line;
 			halves->waiting_count--;
-			append(&halves->ready_end, half);
+			append(&released_end, half);
 		} else {
 			append(&halves->waiting_end, half);
 		}
 		half = next;
 	}
+	make_ready(halves, released);
 }
 
 static int no_memory(const struct tape_item *item, struct tape_error *error)
@@ -245,7 +271,7 @@ static int read_more(struct tape_halves *halves, struct tape_error *error)
 		give_memory(halves, memory);
 		return result;
 	}
-	if (item.kind == TAPE_ITEM_CALL && item.whole) {
+	if (item.whole) {
 		result = take_whole(halves, memory, &item, error);
 		return result < 0 ? result : 1;
 	}

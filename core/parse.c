@@ -1493,3 +1493,25 @@ int tape_parse_rv(struct tape_parse *parse, const struct tape_node *node, CK_RV 
 		*ret_rv = (CK_RV)value;
 	return result;
 }
+
+int tape_parse_notification(struct tape_parse *parse, const struct tape_node *event,
+                            const struct tape_node *map, struct tape_notification *ret_notification)
+{
+	static const char *const keys[] = { "hSession" };
+	static const struct where at_event = { .function = "a notification", .argument = "notify" };
+	static const struct where at_session = { .function = "a notification",
+		                                 .argument = "hSession" };
+	const struct tape_node *session = map == NULL ? NULL : tape_node_get(map, "hSession");
+	uint64_t number;
+	int result = parse_constant(parse, &at_event, event, TAPE_G_CKN, &number);
+	if (result < 0)
+		return result;
+	ret_notification->event = (CK_NOTIFICATION)number;
+	if (session == NULL)
+		return refuse(parse, &at_session, event, "it is missing");
+	if ((result = check_keys(parse, &at_session, map, keys, TAPE_ARRAY_SIZE(keys))) < 0 ||
+	    (result = parse_number(parse, &at_session, session, &number)) < 0)
+		return result;
+	ret_notification->session = (CK_SESSION_HANDLE)number;
+	return 0;
+}

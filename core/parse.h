@@ -31,6 +31,17 @@ TAPE_MUST_CHECK int tape_parse_out(struct tape_parse *parse, const struct tape_f
                                    const struct tape_node *map, size_t line,
                                    const struct tape_value *in, struct tape_value *ret_out);
 
+/* What a notification says: which session it is for and, of group CKN, what has happened. */
+struct tape_notification {
+	CK_SESSION_HANDLE session;
+	CK_NOTIFICATION event;
+};
+
+/* Read a notification: `event` is what stands under the item's `notify`, `map` its `in` or NULL. */
+TAPE_MUST_CHECK int tape_parse_notification(struct tape_parse *parse, const struct tape_node *event,
+                                            const struct tape_node *map,
+                                            struct tape_notification *ret_notification);
+
 /* Read a return value: a CKR_ name or a number. */
 TAPE_MUST_CHECK int tape_parse_rv(struct tape_parse *parse, const struct tape_node *node,
                                   CK_RV *ret_rv);

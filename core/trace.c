@@ -142,26 +142,18 @@ static int check_keys(const struct tape_node *node, const char *const *keys, siz
 	return 0;
 }
 
-static int read_call(struct tape_item *item, const struct tape_node *name,
-                     const struct tape_node *names, struct tape_error *error)
+/* What has a return, in it or behind it: who called, when, and the return where it is a whole call. */
+static int read_first_half(struct tape_item *item, const struct tape_node *names,
+                           struct tape_error *error)
 {
-	static const char *const keys[] = { "call",    "id",        "at",        "thread",
-		                            "during",  "interface", "synthetic", "injected",
-		                            "partial", "of",        "in",        "out",
-		                            "rv",      "took",      "until" };
 	static const char *const of_return[] = { "out", "took", "until" };
 	const struct tape_node *node = item->node;
 	int result;
-	item->kind = TAPE_ITEM_CALL;
 	item->thread = 1;
-	if (name->type != TAPE_NODE_SCALAR || name->length == 0)
-		return refuse(error, name, "'call' is a function's name");
-	item->name = name->text;
-	item->function = tape_function_find(name->text, name->length);
 	if (tape_node_get(node, "id") == NULL)
-		return refuse(error, node, "a call without its 'id'");
-	if ((result = check_keys(node, keys, TAPE_ARRAY_SIZE(keys), error)) < 0 ||
-	    (result = read_number(node, "id", &item->id, error)) < 0 ||
+		return tape_error_set(error, TAPE_E_INVALID, node->line, "a %s without its 'id'",
+		                      item->kind == TAPE_ITEM_CALL ? "call" : "notification");
+	if ((result = read_number(node, "id", &item->id, error)) < 0 ||
 	    (result = read_number(node, "thread", &item->thread, error)) < 0 ||
 	    (result = read_number(node, "during", &item->during, error)) < 0 ||
 	    (result = read_number(node, "until", &item->until, error)) < 0 ||
@@ -171,24 +163,58 @@ static int read_call(struct tape_item *item, const struct tape_node *name,
 		return result;
 	if (item->id == 0)
 		return refuse(error, tape_node_get(node, "id"), "'id' counts from 1");
-	item->synthetic = tape_node_get(node, "synthetic") != NULL;
 	item->whole = tape_node_get(node, "rv") != NULL;
 	if (item->whole)
 		return read_return(item, names, error);
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(of_return); i++) {
 		const struct tape_node *child = tape_node_get(node, of_return[i]);
 		if (child != NULL)
-			return tape_error_set(error, TAPE_E_INVALID, child->line,
-			                      "'%s' belongs to a return, and this call has no 'rv'",
-			                      of_return[i]);
+			return tape_error_set(
+				error, TAPE_E_INVALID, child->line,
+				"'%s' belongs to a return, and this %s has no 'rv'", of_return[i],
+				item->kind == TAPE_ITEM_CALL ? "call" : "notification");
 	}
 	return 0;
+}
+
+static int read_call(struct tape_item *item, const struct tape_node *name,
+                     const struct tape_node *names, struct tape_error *error)
+{
+	static const char *const keys[] = { "call",    "id",        "at",        "thread",
+		                            "during",  "interface", "synthetic", "injected",
+		                            "partial", "of",        "in",        "out",
+		                            "rv",      "took",      "until" };
+	item->kind = TAPE_ITEM_CALL;
+	if (name->type != TAPE_NODE_SCALAR || name->length == 0)
+		return refuse(error, name, "'call' is a function's name");
+	item->name = name->text;
+	item->function = tape_function_find(name->text, name->length);
+	item->synthetic = tape_node_get(item->node, "synthetic") != NULL;
+	/* That the id is missing says more than what is there instead. */
+	int result = tape_node_get(item->node, "id") == NULL
+	                     ? 0
+	                     : check_keys(item->node, keys, TAPE_ARRAY_SIZE(keys), error);
+	return result < 0 ? result : read_first_half(item, names, error);
+}
+
+/* A call in the other direction: of the function that the application gave to C_OpenSession. */
+static int read_notification(struct tape_item *item, const struct tape_node *event,
+                             const struct tape_node *names, struct tape_error *error)
+{
+	static const char *const keys[] = { "notify", "id", "at",   "thread", "during",
+		                            "in",     "rv", "took", "until" };
+	item->kind = TAPE_ITEM_NOTIFY;
+	item->name = "Notify";
+	if (event->type != TAPE_NODE_SCALAR || event->length == 0)
+		return refuse(error, event, "'notify' is the name of a notification");
+	int result = check_keys(item->node, keys, TAPE_ARRAY_SIZE(keys), error);
+	return result < 0 ? result : read_first_half(item, names, error);
 }
 
 /* A mistyped `return` must not pass for something that can be skipped. */
 static bool is_event(const char *name)
 {
-	static const char *const names[] = { "gap", "passed-through", "notify", "fork" };
+	static const char *const names[] = { "gap", "passed-through", "fork" };
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(names); i++)
 		if (strcmp(name, names[i]) == 0)
 			return true;
@@ -225,6 +251,8 @@ static int read_item(struct tape_item *item, struct tape_node *node, const struc
 			return result;
 		return read_return(item, names, error);
 	}
+	if ((key = tape_node_get(node, "notify")) != NULL)
+		return read_notification(item, key, names, error);
 	item->kind = tape_node_get(node, "end") != NULL ? TAPE_ITEM_END : TAPE_ITEM_EVENT;
 	item->name = node->first->key;
 	if (item->kind == TAPE_ITEM_END &&
@@ -469,7 +497,8 @@ static bool takes_its_turn(const char *head, size_t length, bool *open)
 		if (!*open)
 			return false;
 		*open = false;
-	} else if (!begins_with(head, length, "- {\"")) {
+	} else if (!begins_with(head, length, "- {\"") ||
+	           begins_with(head, length, "- {\"notify\": ")) {
 		return false;
 	}
 	return true;
@@ -515,32 +544,102 @@ static bool lines_take_turns(const struct tape_reader *reader)
 	return head_length == 0 || takes_its_turn(head, head_length, &open);
 }
 
+/* Calls and notifications nested deeper than this pass for calls that overlap. */
+#define MAX_NESTED 64
+
+/* What is open, each inside the one before. A notification that no call brought is not among them. */
+struct nest {
+	struct {
+		uint64_t id, until; /* `until` of a whole call, else 0 */
+		bool notification;
+	} open[MAX_NESTED];
+	size_t depth;
+};
+
+/* The innermost whole calls whose return stands behind the first half of `id` return. */
+static void return_until(struct nest *nest, uint64_t id)
+{
+	while (nest->depth != 0 && nest->open[nest->depth - 1].until == id)
+		nest->depth--;
+}
+
+/* Take a first half into the nest. Returns whether it overlaps with what is open. */
+static bool overlaps_nest(struct nest *nest, const struct tape_item *item)
+{
+	bool notification = item->kind == TAPE_ITEM_NOTIFY;
+	bool stays = !item->whole || (item->until != 0 && item->until != item->id);
+	bool nested = notification;
+	if (nest->depth != 0) {
+		nested = nest->open[nest->depth - 1].id == item->during &&
+		         nest->open[nest->depth - 1].notification != notification;
+		if (!nested && !notification)
+			return true;
+	} else if (notification) {
+		nested = false;
+	}
+	if (stays && (nested || !notification)) {
+		/* What returns now would do so inside of what has just begun. */
+		if (nest->depth == MAX_NESTED ||
+		    (nest->depth != 0 && nest->open[nest->depth - 1].until == item->id))
+			return true;
+		nest->open[nest->depth].id = item->id;
+		nest->open[nest->depth].until = item->whole ? item->until : 0;
+		nest->open[nest->depth++].notification = notification;
+	} else {
+		return_until(nest, item->id);
+	}
+	return false;
+}
+
+/* Take a return out of the nest. Returns whether others are open inside of it. */
+static bool leaves_others(struct nest *nest, uint64_t id)
+{
+	for (size_t i = nest->depth; i-- > 0;)
+		if (nest->open[i].id == id) {
+			bool others = i != nest->depth - 1;
+			nest->depth = i;
+			return others;
+		}
+	return false;
+}
+
+static bool overlaps(struct nest *nest, const struct tape_item *item)
+{
+	switch (item->kind) {
+	case TAPE_ITEM_CALL:
+	case TAPE_ITEM_NOTIFY:
+		return overlaps_nest(nest, item);
+	case TAPE_ITEM_RETURN:
+		return leaves_others(nest, item->id);
+	case TAPE_ITEM_HEADER:
+		nest->depth = 0;
+		return false;
+	default:
+		if (item->id != 0)
+			return_until(nest, item->id);
+		return false;
+	}
+}
+
 int tape_trace_overlaps(struct tape_reader *reader, struct tape_error *error)
 {
 	struct tape_arena arena;
 	struct tape_item item;
-	bool open = false;
-	uint64_t open_until = 0;
+	struct nest nest = { .depth = 0 };
 	if (lines_take_turns(reader))
 		return 0;
 	tape_arena_init(&arena, NULL, 0, TAPE_MAX_ITEM);
-	int overlaps = 0;
+	bool found = false;
 	int result = tape_reader_rewind(reader, error);
-	while (result >= 0 && !overlaps) {
+	while (result >= 0 && !found) {
 		tape_arena_reset(&arena);
 		result = tape_reader_next(reader, &arena, &item, error);
 		if (result <= 0)
 			break;
-		if (item.kind == TAPE_ITEM_CALL) {
-			overlaps = open || open_until != 0;
-			open = !item.whole;
-			open_until = item.until;
-		} else if (item.kind == TAPE_ITEM_RETURN) {
-			open = false;
-		}
+		found = overlaps(&nest, &item);
 	}
 	tape_arena_done(&arena);
 	if (result >= 0)
 		result = tape_reader_rewind(reader, error);
-	return result < 0 ? result : overlaps;
+	return result < 0 ? result : found;
 }

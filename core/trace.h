@@ -19,29 +19,38 @@
 enum tape_item_kind {
 	TAPE_ITEM_HEADER, /* {"p11tape": 1, …} */
 	TAPE_ITEM_CALL,   /* {"call": name, "id": n, …}; `whole` where its return stands in it */
-	TAPE_ITEM_RETURN, /* {"return": id, …} */
-	TAPE_ITEM_EVENT,  /* gap, passed-through, notify, fork, x-…: `name` is the key */
+	TAPE_ITEM_NOTIFY, /* {"notify": what, "id": n, …}: a call of the application's, of `name` Notify */
+	TAPE_ITEM_RETURN, /* {"return": id, …}, of a call or a notification */
+	TAPE_ITEM_EVENT,  /* gap, passed-through, fork, x-…: `name` is the key */
 	TAPE_ITEM_END,    /* {"end": why, "open": [ids]} */
 };
 
 struct tape_item {
 	enum tape_item_kind kind;
 	size_t line;
-	struct tape_node *node;         /* all of it */
-	uint64_t id;                    /* CALL, RETURN: which call; EVENT: its own id, or 0 */
-	enum tape_function_id function; /* CALL; TAPE_FN_COUNT for a function that we do not know */
+	struct tape_node *node; /* all of it */
+	uint64_t id; /* CALL, NOTIFY: its own; RETURN: which call; EVENT: its own, or 0 */
+	enum tape_function_id function; /* CALL; TAPE_FN_COUNT for what is none that we know */
 	const char *name; /* CALL: the function's name; EVENT: the event's key; zero-terminated */
-	bool whole;       /* CALL: the return is in it */
+	bool whole;       /* CALL, NOTIFY: the return is in it */
 	bool synthetic;   /* CALL: the recorder answered for a target that lacks the function */
 	bool has_at, has_took;
 	uint64_t at;     /* nanoseconds since the header's start */
 	uint64_t took;   /* nanoseconds */
 	uint64_t thread; /* 1 where it is not said */
-	uint64_t until; /* whole CALL: its return stands behind the first half of this id; else 0 */
-	uint64_t during;            /* id of the call in whose callback this happened; else 0 */
+	uint64_t
+		until; /* whole CALL, NOTIFY: its return stands behind the first half of this id; else 0 */
+	uint64_t during; /* CALL: id of the notification inside which it was made; NOTIFY: id of the
+	                  * call inside which it came; else 0 */
 	struct tape_node *in, *out; /* mappings; the reason where all of it is `partial`; or NULL */
-	CK_RV rv;                   /* RETURN, whole CALL */
+	CK_RV rv;                   /* RETURN, whole CALL and NOTIFY */
 };
+
+/* Whether a return belongs to such an item, in it or behind it. */
+static inline bool tape_item_returns(const struct tape_item *item)
+{
+	return item->kind == TAPE_ITEM_CALL || item->kind == TAPE_ITEM_NOTIFY;
+}
 
 /* What the first item says. Text is zero-terminated, "" where it is not said; owned by the reader. */
 struct tape_header {
@@ -94,8 +103,9 @@ TAPE_MUST_CHECK int tape_reader_rewind(struct tape_reader *reader, struct tape_e
 TAPE_MUST_CHECK int tape_reader_refresh(struct tape_reader *reader, struct tape_error *error);
 
 /*
- * Say whether any two calls overlap: whether some call begins before another has returned. Scans the
- * whole trace, through libyaml unless it consists of record lines. Returns 1, 0, or an error code.
+ * Say whether any two calls overlap: whether some call begins before another has returned, other than
+ * inside a notification of it (`during`). Scans the whole trace, through libyaml unless it consists of
+ * record lines that take turns. Returns 1, 0, or an error code.
  */
 TAPE_MUST_CHECK int tape_trace_overlaps(struct tape_reader *reader, struct tape_error *error);
 

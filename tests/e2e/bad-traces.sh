@@ -32,7 +32,8 @@ expect_refusal() { # COMMAND FILE SENTENCE
 # show and fmt pass values on without decoding them, so that a trace with one damaged or newer value can
 # still be read; what holds the values has to be right.
 in_values="^[^:]*:[0-9]+: (C_[A-Za-z]+[,:]|'.*' is not a function|id [0-9]+ stands|the return of|more than"
-in_values+="|'gap' is|'until' names)"
+in_values+="|'gap' is|'(until|during)' names"
+in_values+="|a notification(,| has))"
 
 expect_bad() { # FILE SENTENCE
 	local command sentence=$2

@@ -37,7 +37,7 @@ CALLS = [
 def part(draw, lines, first_id, load):
     """Append one load of the module, and return the next id."""
     threads = draw.choice((1, 2, 2, 3, 6))
-    open_calls = {}  # thread: list of (id, outputs), innermost last
+    open_calls = {}  # thread: list of (id, outputs, whether it is a notification), innermost last
     number = first_id
     at = 0.0
     lines.append(HEADER % (load, 1000 + load, f'"load": {load}, ' if load > 1 else ""))
@@ -49,11 +49,17 @@ def part(draw, lines, first_id, load):
         if kind < 0.04:
             lines.append(draw.choice(('- {"gap": 0, "why": "No space left on device"}',
                                       '- {"passed-through": "Vendor \\"quoted\\" interface"}')))
-        elif kind < 0.08 and stack:
-            lines.append(f'- {{"notify": {{"hSession": 1, "event": "CKN_SURRENDER"}}, "id": {number}, "during": {stack[-1][0]}}}')
+        elif kind < 0.2 and (not stack or not stack[-1][2]):
+            line = f'- {{"notify": "CKN_SURRENDER", "id": {number}, "at": {at:.6f}'
+            if thread != 1:
+                line += f', "thread": {thread}'
+            if stack:
+                line += f', "during": {stack[-1][0]}'
+            lines.append(line + ', "in": {"hSession": 1}}')
+            stack.append((number, None, True))
             number += 1
-        elif stack and (len(stack) > 2 or draw.random() < 0.6):
-            call, out = stack.pop()
+        elif stack and (len(stack) > 4 or draw.random() < 0.6):
+            call, out, _ = stack.pop()
             rv = draw.choice(("CKR_OK", "CKR_OK", "CKR_DEVICE_ERROR", "0x80000123"))
             written = f'"out": {out}, ' if out and rv == "CKR_OK" else ""
             if written and draw.random() < 0.05:
@@ -64,16 +70,16 @@ def part(draw, lines, first_id, load):
             line = f'- {{"call": "{name}", "id": {number}, "at": {at:.6f}'
             if thread != 1:
                 line += f', "thread": {thread}'
-            if stack:
+            if stack and stack[-1][2]:
                 line += f', "during": {stack[-1][0]}'
             if inputs and "pTemplate" not in inputs and draw.random() < 0.05:
                 line += ', "partial": "out of memory"'
             elif inputs:
                 line += ', "in": ' + (inputs % draw.randint(1, 9) if "%" in inputs else inputs)
             lines.append(line + "}")
-            stack.append((number, out))
+            stack.append((number, out, False))
             number += 1
-    left = sorted(call for stack in open_calls.values() for call, _ in stack)
+    left = sorted(call for stack in open_calls.values() for call, _, _ in stack)
     lines.append(f'- {{"end": "unload", "last": {number - 1}, "open": {left}}}')
     return number
 

@@ -15,7 +15,7 @@ expect() { # FILE COMMAND…
 	same "$*: $file" "$file" got
 }
 
-for name in session threads; do
+for name in session threads notify; do
 	trace=$golden/$name.yaml
 	expect "$name.show" "$P11TAPE" show "$trace"
 	expect "$name.verbose" "$P11TAPE" show -v "$trace"

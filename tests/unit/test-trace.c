@@ -165,8 +165,8 @@ static void check_items(struct trace *t, bool lines)
 	assert_non_null(tape_node_get(item.in, "pData"));
 
 	assert_int_equal(next(t, &item), 1);
-	assert_int_equal(item.kind, TAPE_ITEM_EVENT);
-	assert_string_equal(item.name, "notify");
+	assert_int_equal(item.kind, TAPE_ITEM_NOTIFY);
+	assert_string_equal(item.name, "Notify");
 	assert_int_equal(item.id, 4);
 	assert_int_equal(item.during, 3);
 
@@ -504,6 +504,12 @@ static void overlaps_are_found(void **state)
 #define UNTIL(id, u)                             \
 	"- {\"call\": \"C_Logout\", \"id\": " id \
 	", \"in\": {\"hSession\": 1}, \"rv\": 0, \"until\": " u "}\n"
+#define N(id, during)                                                           \
+	"- {\"notify\": \"CKN_SURRENDER\", \"id\": " id ", \"during\": " during \
+	", \"in\": {\"hSession\": 1}}\n"
+#define IN(id, during)                                                   \
+	"- {\"call\": \"C_Logout\", \"id\": " id ", \"during\": " during \
+	", \"in\": {\"hSession\": 1}}\n"
 #define GAP "- {\"gap\": 1}\n"
 	static const struct {
 		const char *lines;
@@ -525,6 +531,24 @@ static void overlaps_are_found(void **state)
 		{ UNTIL("1", "2") WHOLE("2"), 1 },
 		{ UNTIL("1", "3"), 0 },
 		{ R("1") C("2") R("2"), 0 },
+		/* What is nested does not overlap with what it is nested in. */
+		{ C("1") N("2", "1") R("2") R("1"), 0 },
+		{ C("1") N("2", "1") IN("3", "2") R("3") R("2") R("1") C("4") R("4"), 0 },
+		{ C("1") N("2", "1") IN("3", "2") N("4", "3") R("4") R("3") R("2") R("1"), 0 },
+		{ C("1") N("2", "1") R("2") N("3", "1") R("3") R("1"), 0 },
+		{ C("1") N("2", "1") C("3") R("3") R("2") R("1"), 1 },
+		{ C("1") N("2", "1") IN("3", "1") R("3") R("2") R("1"), 1 },
+		{ C("1") N("2", "1") IN("3", "2") R("2") R("3") R("1"), 1 },
+		{ C("1") N("2", "1") R("1") R("2"), 1 },
+		{ C("1") N("2", "1") R("2") C("3") R("3"), 1 },
+		/* A notification outside of calls is no call; one that is made inside of it is. */
+		{ N("1", "0") R("1"), 0 },
+		{ C("1") N("2", "0") R("2") R("1") C("3") R("3"), 0 },
+		{ C("1") N("2", "0") R("1") R("2") C("3") R("3"), 0 },
+		{ N("1", "0") IN("2", "1") R("2") R("1") C("3") R("3"), 0 },
+		{ N("1", "0") C("2") IN("3", "1") R("3") R("2") R("1"), 1 },
+		/* Every part begins with nothing open. */
+		{ C("1") "- {\"p11tape\": 1, \"load\": 2}\n" C("2") R("2"), 0 },
 	};
 
 	(void)state;
