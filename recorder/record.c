@@ -336,6 +336,31 @@ static void put_thread(struct tape_buf *buf, const struct tape_thread *thread)
 	tape_put_decimal(buf, thread != NULL ? thread->number : (uint64_t)gettid());
 }
 
+static void put_during(struct tape_buf *buf, size_t outer)
+{
+	if (outer == 0)
+		return;
+	TAPE_PUT(buf, ", \"during\": ");
+	tape_put_decimal(buf, outer);
+}
+
+/*
+ * The notification inside which a call is made, or 0. Where the application left its function by
+ * longjmp() or the like, the thread still says that it is in there: but what it calls later stands
+ * higher up on the stack, or, deep enough, cannot be told from it.
+ */
+static size_t inside_notice(const struct tape_call *call)
+{
+	struct tape_thread *thread = call->thread;
+	if (thread == NULL ||
+	    atomic_load_explicit(&thread->notice, memory_order_relaxed) != call->outer)
+		return 0;
+	if ((uintptr_t)call < atomic_load_explicit(&thread->frame, memory_order_relaxed))
+		return call->outer;
+	atomic_store_explicit(&thread->notice, 0, memory_order_relaxed);
+	return 0;
+}
+
 static void write_call(struct tape_call *call)
 {
 	const struct tape_function *function = call->function;
@@ -358,6 +383,8 @@ static void write_call(struct tape_call *call)
 	TAPE_PUT(buf, ", \"at\": ");
 	tape_put_seconds(buf, call->began - part_began, 6);
 	put_thread(buf, call->thread);
+	if (TAPE_UNLIKELY(call->outer != 0))
+		put_during(buf, inside_notice(call));
 	if (TAPE_UNLIKELY(call->synthetic))
 		TAPE_PUT(buf, ", \"synthetic\": true");
 	size_t keep = buf->length;
@@ -369,6 +396,19 @@ static void write_call(struct tape_call *call)
 		make_partial(buf, keep);
 	TAPE_PUT(buf, "}\n");
 	tape_file_write(&file, &call->state->file_lock, buf->data, buf->length);
+}
+
+static inline void put_rv(struct tape_buf *buf, CK_RV rv, uint64_t took)
+{
+	if (TAPE_LIKELY(rv == CKR_OK)) {
+		TAPE_PUT(buf, ", \"rv\": \"CKR_OK\", \"took\": ");
+	} else {
+		TAPE_PUT(buf, ", \"rv\": ");
+		tape_print_constant(buf, TAPE_G_CKR, rv);
+		TAPE_PUT(buf, ", \"took\": ");
+	}
+	tape_put_seconds(buf, took, 9);
+	TAPE_PUT(buf, "}\n");
 }
 
 static void write_return(struct tape_call *call, CK_RV rv, uint64_t returned)
@@ -387,15 +427,7 @@ static void write_return(struct tape_call *call, CK_RV rv, uint64_t returned)
 		buf->length = keep;
 	if (TAPE_UNLIKELY(buf->failed))
 		make_partial(buf, keep);
-	if (TAPE_LIKELY(rv == CKR_OK)) {
-		TAPE_PUT(buf, ", \"rv\": \"CKR_OK\", \"took\": ");
-	} else {
-		TAPE_PUT(buf, ", \"rv\": ");
-		tape_print_constant(buf, TAPE_G_CKR, rv);
-		TAPE_PUT(buf, ", \"took\": ");
-	}
-	tape_put_seconds(buf, returned - call->began, 9);
-	TAPE_PUT(buf, "}\n");
+	put_rv(buf, rv, returned - call->began);
 }
 
 static void open_call(struct tape_call *call)
@@ -458,11 +490,11 @@ out:
 	return NULL;
 }
 
-/* Say whether a call has a first half to return to. A child that was forked inside it has not. */
-static bool is_ours(const struct tape_call *call)
+/* Say whether there is a first half to return to. A child that was forked behind it has none. */
+static bool is_ours(struct tape_state *state, unsigned int its_part)
 {
-	return call->part != 0 && tape_state_current() == call->state &&
-	       call->part == atomic_load_explicit(&call->state->part, memory_order_relaxed);
+	return its_part != 0 && tape_state_current() == state &&
+	       its_part == atomic_load_explicit(&state->part, memory_order_relaxed);
 }
 
 CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
@@ -472,7 +504,7 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 	int saved = errno;
 	if (TAPE_UNLIKELY(call->finds))
 		tape_discovery_leave(call, rv);
-	if (TAPE_LIKELY(is_ours(call))) {
+	if (TAPE_LIKELY(is_ours(call->state, call->part))) {
 		write_return(call, rv, tape_clock_monotonic());
 		close_call(call);
 		const char *why = atomic_load_explicit(&ended, memory_order_relaxed);
@@ -489,6 +521,97 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 		if (TAPE_UNLIKELY(call->arena.chunks != NULL))
 			tape_arena_done(&call->arena);
 	}
+	errno = saved;
+	return rv;
+}
+
+/* ---- notifications --------------------------------------------------------------------------- */
+
+/* A line of a notification, with room for an `end` behind it. */
+#define NOTICE_ROOM 512
+#define NOTICE_LIMIT 8192
+
+static void open_notice(struct tape_notice *notice)
+{
+	struct tape_thread *thread = tape_thread_find(notice->state);
+	notice->thread = thread;
+	notice->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	notice->outer = notice->outer_notice = notice->outer_frame = 0;
+	if (thread == NULL) {
+		atomic_fetch_add(&notice->state->unlisted, 1);
+		return;
+	}
+	notice->outer = atomic_load_explicit(&thread->open, memory_order_relaxed);
+	notice->outer_notice = atomic_load_explicit(&thread->notice, memory_order_relaxed);
+	notice->outer_frame = atomic_load_explicit(&thread->frame, memory_order_relaxed);
+	if (notice->outer != 0)
+		atomic_fetch_add(&notice->state->unlisted, 1);
+	atomic_store_explicit(&thread->notice, notice->id, memory_order_relaxed);
+	atomic_store_explicit(&thread->frame, (uintptr_t)notice, memory_order_relaxed);
+	atomic_store_explicit(&thread->open, notice->id, memory_order_relaxed);
+}
+
+static void close_notice(struct tape_notice *notice)
+{
+	struct tape_thread *thread = notice->thread;
+	if (thread != NULL) {
+		atomic_store_explicit(&thread->open, notice->outer, memory_order_relaxed);
+		atomic_store_explicit(&thread->notice, notice->outer_notice, memory_order_relaxed);
+		atomic_store_explicit(&thread->frame, notice->outer_frame, memory_order_relaxed);
+	}
+	if (thread == NULL || notice->outer != 0)
+		atomic_fetch_sub(&notice->state->unlisted, 1);
+}
+
+void tape_record_notice(struct tape_notice *notice, CK_SESSION_HANDLE session,
+                        CK_NOTIFICATION event)
+{
+	char text[NOTICE_ROOM];
+	struct tape_buf buf;
+	int saved = errno;
+	notice->part = 0;
+	notice->state = tape_state_current();
+	if (notice->state == NULL || !tape_file_is_open(&file))
+		return;
+	notice->part = atomic_load_explicit(&notice->state->part, memory_order_relaxed);
+	notice->began = tape_clock_monotonic();
+	open_notice(notice);
+	tape_buf_init(&buf, text, sizeof(text), sizeof(text));
+	TAPE_PUT(&buf, "- {\"notify\": ");
+	tape_print_constant(&buf, TAPE_G_CKN, event);
+	TAPE_PUT(&buf, ", \"id\": ");
+	tape_put_decimal(&buf, notice->id);
+	TAPE_PUT(&buf, ", \"at\": ");
+	tape_put_seconds(&buf, notice->began - part_began, 6);
+	put_thread(&buf, notice->thread);
+	/* Inside a notification, but in no call: a thread that has left that one, and is the module's now. */
+	if (notice->outer != notice->outer_notice)
+		put_during(&buf, notice->outer);
+	TAPE_PUT(&buf, ", \"in\": {\"hSession\": ");
+	tape_print_number(&buf, session);
+	TAPE_PUT(&buf, "}}\n");
+	tape_file_write(&file, &notice->state->file_lock, buf.data, buf.length);
+	errno = saved;
+}
+
+CK_RV tape_record_answer(struct tape_notice *notice, CK_RV rv)
+{
+	char text[NOTICE_ROOM];
+	struct tape_buf buf;
+	int saved = errno;
+	if (!is_ours(notice->state, notice->part))
+		return rv;
+	uint64_t returned = tape_clock_monotonic();
+	tape_buf_init(&buf, text, sizeof(text), NOTICE_LIMIT);
+	TAPE_PUT(&buf, "- {\"return\": ");
+	tape_put_decimal(&buf, notice->id);
+	put_rv(&buf, rv, returned - notice->began);
+	close_notice(notice);
+	const char *why = atomic_load_explicit(&ended, memory_order_relaxed);
+	if (why != NULL)
+		put_end(&buf, notice->state, why);
+	tape_file_write(&file, &notice->state->file_lock, buf.data, buf.length);
+	tape_buf_done(&buf);
 	errno = saved;
 	return rv;
 }

@@ -57,6 +57,22 @@ tape_any_fn tape_record_enter(struct tape_call *call, unsigned int set, enum tap
 /* End a call: write what came back. Returns rv. */
 CK_RV tape_record_leave(struct tape_call *call, CK_RV rv);
 
+/* A notification that is with the application. Lives on the stack, and is not cleared beforehand. */
+struct tape_notice {
+	struct tape_state *state;
+	struct tape_thread *thread; /* NULL where the thread is not in the table */
+	unsigned int part;          /* that the first half stands in; 0 where it was not written */
+	size_t id, outer;           /* its own, and of the call that it came in */
+	size_t outer_notice;
+	uintptr_t outer_frame;
+	uint64_t began;
+};
+
+/* Write down that the module calls Notify, before and after the application does. Returns rv. */
+void tape_record_notice(struct tape_notice *notice, CK_SESSION_HANDLE session,
+                        CK_NOTIFICATION event);
+CK_RV tape_record_answer(struct tape_notice *notice, CK_RV rv);
+
 /* What a header says beside the process and the module. */
 struct tape_heading {
 	const char *pattern; /* P11TAPE_TRACE */
@@ -82,7 +98,7 @@ void tape_record_close(void);
 /* Whether any call is in the target now. */
 bool tape_record_is_open(struct tape_state *state);
 
-/* Write the event that calls of `name` go to the target without us. */
+/* Write the event that calls of `name` go past us. */
 void tape_record_passed_through(struct tape_state *state, const char *name);
 
 #endif

@@ -30,7 +30,9 @@
  */
 struct tape_thread {
 	atomic_uintptr_t self;
-	atomic_size_t open; /* id of the innermost call that it is in, or 0 */
+	atomic_size_t open;     /* id of the innermost call or notification that it is in, or 0 */
+	atomic_size_t notice;   /* id of the innermost notification that it is in, or 0 */
+	atomic_uintptr_t frame; /* where that one's stack begins */
 	unsigned int number;
 };
 

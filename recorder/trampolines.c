@@ -1,7 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "recorder/trampolines.h"
 
+#include "recorder/notify.h"
+
 tape_any_fn _Atomic tape_targets[TAPE_SETS][TAPE_FN_COUNT];
+
+/*
+ * What the target is given for an argument: its words as they came, but for the shapes that have a
+ * STAND_IN_… of their own. The comma in such a one moves it to where SECOND looks.
+ */
+#define STAND_IN_NOTIFY ~, tape_notify_stand_in
+#define AS_IT_IS(call, ...) __VA_ARGS__
+#define SECOND(first, second, ...) second
+#define CHOOSE(...) SECOND(__VA_ARGS__)
+#define GIVEN(k, ...) CHOOSE(TAPE_CAT(STAND_IN_, k), AS_IT_IS, ~)(&call, __VA_ARGS__)
 
 /* One of ours: the arguments as words for those who walk them, and as they are for the target. */
 #define TRAMPOLINE(set, function, ...)                                                           \
@@ -11,10 +23,9 @@ tape_any_fn _Atomic tape_targets[TAPE_SETS][TAPE_FN_COUNT];
 		struct tape_call call;                                                           \
 		CK_##function target =                                                           \
 			(CK_##function)tape_record_enter(&call, set, TAPE_FN_##function, words); \
-		return tape_record_leave(&call,                                                  \
-		                         TAPE_LIKELY(target != NULL)                             \
-		                                 ? target(TAPE_EACH(TAPE_NAMES, __VA_ARGS__))    \
-		                                 : call.rv);                                     \
+		return tape_record_leave(&call, TAPE_LIKELY(target != NULL)                      \
+		                                        ? target(TAPE_EACH(GIVEN, __VA_ARGS__))  \
+		                                        : call.rv);                              \
 	}
 
 #define CK_FN(name, major, minor, ...) TRAMPOLINE(0, name, __VA_ARGS__)
