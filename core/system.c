@@ -148,9 +148,15 @@ uint64_t tape_clock_realtime(void)
 	return clock_ns(CLOCK_REALTIME);
 }
 
-static void futex(atomic_uint *word, int operation, unsigned int value)
+/* The system call's own structure, whatever the C library's time_t is. */
+struct futex_time {
+	long seconds, nanoseconds;
+};
+
+static long futex(atomic_uint *word, int operation, unsigned int value,
+                  const struct futex_time *timeout)
 {
-	syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+	return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
 void tape_lock_wait(struct tape_lock *lock)
@@ -158,14 +164,32 @@ void tape_lock_wait(struct tape_lock *lock)
 	int saved = errno;
 	/* 2 says that somebody sleeps; whoever leaves a 2 behind wakes one. */
 	while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)
-		futex(&lock->word, FUTEX_WAIT_PRIVATE, 2);
+		futex(&lock->word, FUTEX_WAIT_PRIVATE, 2, NULL);
 	errno = saved;
 }
 
 void tape_lock_wake(struct tape_lock *lock)
 {
 	int saved = errno;
-	futex(&lock->word, FUTEX_WAKE_PRIVATE, 1);
+	futex(&lock->word, FUTEX_WAKE_PRIVATE, 1, NULL);
+	errno = saved;
+}
+
+bool tape_word_wait(atomic_uint *word, unsigned int value, uint64_t nanoseconds)
+{
+	int saved = errno;
+	const struct futex_time timeout = { (long)(nanoseconds / 1000000000u),
+		                            (long)(nanoseconds % 1000000000u) };
+	long result = futex(word, FUTEX_WAIT_PRIVATE, value, nanoseconds == 0 ? NULL : &timeout);
+	bool in_time = result == 0 || errno != ETIMEDOUT;
+	errno = saved;
+	return in_time;
+}
+
+void tape_word_wake(atomic_uint *word)
+{
+	int saved = errno;
+	futex(word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 	errno = saved;
 }
 

@@ -69,6 +69,15 @@ static inline void tape_lock_give(struct tape_lock *lock)
  */
 void tape_program_name(char *to, size_t size);
 
+/*
+ * Sleep while *word is `value`, at most so many nanoseconds (0: without end). Returns false if the time is
+ * over; true says nothing: look at the word. Threads of this process only.
+ */
+bool tape_word_wait(atomic_uint *word, unsigned int value, uint64_t nanoseconds);
+
+/* Wake everybody who sleeps for a word. */
+void tape_word_wake(atomic_uint *word);
+
 /* Overwrite memory so that no compiler leaves it out. */
 void tape_wipe(void *memory, size_t size);
 

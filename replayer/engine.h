@@ -25,6 +25,8 @@
 	(UINT64_MAX - 1) /* of a whole call: known to have returned, but not yet behind what */
 
 struct lane;
+struct notice;
+struct waiter;
 
 struct record {
 	struct record *next; /* in its lane */
@@ -36,12 +38,16 @@ struct record {
 	uint64_t number; /* from 0 on, in its trace, discovery left out */
 	size_t seat;     /* which trace that is: replayer/binding.h */
 	CK_RV rv;
-	unsigned int part;        /* of the trace */
-	bool partial;             /* an output, or all inputs, are not in the recording */
-	struct lane *opens;       /* the lane that its new session begins */
-	struct record *next_open; /* among the calls whose return has not been read */
-	uint64_t digest;          /* of inputs and outputs, for telling lanes apart */
-	struct tape_arena arena;  /* of the values, in and out */
+	unsigned int part; /* of the trace */
+	uint64_t thread;   /* as recorded */
+	bool partial;      /* an output, or all inputs, are not in the recording */
+	bool slow;         /* there is more to do than to answer: it gets no plan */
+	bool left;         /* its thread went on without its having returned */
+	struct notice *notices, **notices_end; /* that it brought and the program has not had */
+	struct lane *opens;                    /* the lane that its new session begins */
+	struct record *next_open;              /* among the calls whose return has not been read */
+	uint64_t digest;                       /* of inputs and outputs, for telling lanes apart */
+	struct tape_arena arena;               /* of the values, in and out */
 	struct tape_value in[TAPE_MAX_ARGUMENTS], out[TAPE_MAX_ARGUMENTS];
 	/* Where the arena begins: small calls need no page of their own, which the processor would have to find. */
 	_Alignas(16) char room[RECORD_ROOM];
@@ -76,7 +82,11 @@ struct engine {
 	size_t pending;
 	struct lane main; /* calls without a session; all calls where nothing overlaps */
 	struct lane *sessions;
-	struct record *open;       /* calls whose return has not been read */
+	struct record *open;                   /* calls whose return has not been read */
+	struct notice *notices, **notices_end; /* that no call brought */
+	bool behind_notice;                    /* one of them was read after the last call */
+	struct notice *open_notices;           /* whose return has not been read */
+	uint64_t finished;         /* position behind the last call served that ends everything */
 	struct record *retired;    /* served; their memory is still to be given back */
 	struct record *unused;     /* free records with warm arenas */
 	size_t ahead;              /* bytes read since reading began */
@@ -112,11 +122,12 @@ static inline void take_out(struct lane *lane, struct record *before, struct rec
 /* Done with a record while a program waits for its answer: giving back memory is left to the reading. */
 static inline void retire_record(struct record *record)
 {
-	if (TAPE_UNLIKELY(record->return_at == LATER)) {
+	if (TAPE_UNLIKELY(record->return_at >= LATER)) {
 		struct record **link = &engine.open;
-		while (*link != record)
+		while (*link != NULL && *link != record)
 			link = &(*link)->next_open;
-		*link = record->next_open;
+		if (*link != NULL)
+			*link = record->next_open;
 	}
 	record->next = engine.retired;
 	engine.retired = record;
@@ -140,6 +151,13 @@ struct lane *reading_lane(uint64_t handle);
 
 /* The handle of the session that a call returned, or 0. */
 uint64_t reading_session(const struct record *record);
+
+/* Take and give the lock of all this, for those who must let it go for a while. */
+void engine_enter(void);
+void engine_leave(void);
+
+/* The threads of this very process that are held back, under the lock. */
+struct waiter **engine_waiters(void);
 
 /* Report that the trace cannot be served. Returns false. */
 bool engine_refuse(const struct tape_error *error);

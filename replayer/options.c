@@ -53,6 +53,7 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	struct options *o = ret_options;
 	struct tape_config config;
 	char mode[32];
+	char no_return[32];
 	char secrets[4096];
 	char match[4096];
 	int result;
@@ -65,6 +66,8 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	                  error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY", o->trace, sizeof(o->trace), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_MODE", mode, sizeof(mode), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_NO_RETURN", no_return, sizeof(no_return),
+	                  error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_MATCH", match, sizeof(match), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_SECRET", secrets, sizeof(secrets), error)) < 0)
 		goto out;
@@ -77,6 +80,16 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 		result = tape_error_set(error, TAPE_E_INVALID, 0,
 		                        "P11TAPE_REPLAY_MODE: '%s' is not a mode; there is: strict",
 		                        mode);
+		goto out;
+	}
+	if (strcmp(no_return, "crash") == 0) {
+		o->no_return = NO_RETURN_CRASH;
+	} else if (strcmp(no_return, "hang") == 0) {
+		o->no_return = NO_RETURN_HANG;
+	} else if (no_return[0] != 0) {
+		result = tape_error_set(
+			error, TAPE_E_INVALID, 0,
+			"P11TAPE_REPLAY_NO_RETURN: '%s' is neither 'crash' nor 'hang'", no_return);
 		goto out;
 	}
 	if (getrandom(bindings->key, sizeof(bindings->key), 0) != (ssize_t)sizeof(bindings->key)) {

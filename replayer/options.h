@@ -10,10 +10,14 @@
 #include "core/error.h"
 #include "core/rules.h"
 
+/* What a call does that did not return in the recording. */
+enum no_return { NO_RETURN_DIVERGES, NO_RETURN_CRASH, NO_RETURN_HANG };
+
 struct options {
 	char trace[4096];    /* the trace to serve; "" if none was named */
 	char report[4096];   /* "" for none */
 	char progress[4096]; /* "" for none */
+	enum no_return no_return;
 	struct tape_rules
 		rules; /* how inputs are compared; the trace's own are added by who reads it */
 };

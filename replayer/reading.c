@@ -7,6 +7,7 @@
 #include "core/redact.h"
 #include "core/system.h"
 #include "replayer/engine.h"
+#include "replayer/notify.h"
 #include "replayer/report.h"
 
 /* Records (and large payloads) read ahead at a time. */
@@ -18,6 +19,8 @@
 /* Make a record ready for another call. */
 static void free_record(struct record *record)
 {
+	if (TAPE_UNLIKELY(record->notices != NULL))
+		notify_free(record->notices);
 	tape_arena_reset(&record->arena);
 	record->next = engine.unused;
 	engine.unused = record;
@@ -44,7 +47,9 @@ static struct record *new_record(void)
 	record->until = 0;
 	record->return_at = NOT_YET;
 	record->digest = 0;
-	record->partial = false;
+	record->partial = record->slow = record->left = false;
+	record->notices = NULL;
+	record->notices_end = &record->notices;
 	plan_clear(&record->plan);
 	return record;
 }
@@ -188,8 +193,9 @@ static int settle(struct record *record, const struct tape_item *item, struct ta
 			record->opens->opener =
 				digest_values(record->function, record->in, NULL, CKR_OK);
 	}
+	record->slow |= notify_is_given(record);
 	/* What is served by a plan is not noted, as it must be where traces are told apart. */
-	if (!record->function->finds && !record->partial && !engine.shares &&
+	if (!record->function->finds && !record->partial && !record->slow && !engine.shares &&
 	    !engine.options.rules.any[record->function - tape_functions])
 		plan_make(&record->plan, &record->arena, record->function, record->in, record->out);
 	return 0;
@@ -210,6 +216,13 @@ static void close_until(uint64_t id)
 	}
 }
 
+/* A thread that calls again, other than from a notification, has left the call that it was in. */
+static void leave_open(const struct tape_item *item)
+{
+	for (struct record *r = engine.open; r != NULL; r = r->next_open)
+		r->left |= r->thread == item->thread && item->during == 0;
+}
+
 static int take_call(const struct tape_item *item, struct tape_error *error)
 {
 	if (item->function == TAPE_FN_COUNT)
@@ -222,6 +235,7 @@ static int take_call(const struct tape_item *item, struct tape_error *error)
 	record->id = item->id;
 	record->line = item->line;
 	record->seat = engine.seat;
+	record->thread = item->thread;
 	record->part = engine.part + 1;
 	record->call_at = engine.position++;
 	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names,
@@ -237,8 +251,13 @@ static int take_call(const struct tape_item *item, struct tape_error *error)
 		result = tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
 		goto refuse;
 	}
+	leave_open(item);
 	if (!record->function->finds) {
 		record->number = engine.calls++;
+		/* What is to come before it, or in it, is not in a plan. */
+		record->slow =
+			engine.behind_notice || (item->until != 0 && item->until != item->id);
+		engine.behind_notice = false;
 		append(lane, record);
 	}
 	close_until(item->id);
@@ -265,12 +284,71 @@ refuse:
 	return result;
 }
 
+/* A notification belongs to the call that brought it, if that is known, and is read, open. */
+static int take_notice(const struct tape_item *item, struct tape_error *error)
+{
+	struct tape_parse parse = { NULL, tape_reader_header(engine.reader)->names, error };
+	struct tape_notification notification;
+	int result = tape_parse_notification(&parse, tape_node_get(item->node, "notify"), item->in,
+	                                     &notification);
+	if (result < 0)
+		return result;
+	struct notice *notice = calloc(1, sizeof(*notice));
+	if (notice == NULL)
+		return tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
+	notice->id = item->id;
+	notice->line = item->line;
+	notice->position = engine.position++;
+	notice->session = notification.session;
+	notice->event = notification.event;
+	notice->returned = item->whole;
+	notice->rv = item->rv;
+	if (!item->whole) {
+		notice->next_open = engine.open_notices;
+		engine.open_notices = notice;
+	}
+	struct record *record = engine.open;
+	while (record != NULL && (record->id != item->during || record->function->finds))
+		record = record->next_open;
+	struct notice ***end = record == NULL ? &engine.notices_end : &record->notices_end;
+	if (*end == NULL)
+		*end = &engine.notices;
+	**end = notice;
+	*end = &notice->next;
+	if (record == NULL) {
+		engine.behind_notice = true;
+	} else {
+		record->slow = true;
+		plan_clear(&record->plan);
+	}
+	close_until(item->id);
+	return 0;
+}
+
+/* The return of a notification. Returns whether it is one. */
+static bool take_answer(const struct tape_item *item)
+{
+	struct notice **link = &engine.open_notices;
+	while (*link != NULL && (*link)->id != item->id)
+		link = &(*link)->next_open;
+	struct notice *notice = *link;
+	if (notice == NULL)
+		return false;
+	*link = notice->next_open;
+	notice->returned = true;
+	notice->rv = item->rv;
+	engine.position++;
+	return true;
+}
+
 static int take_return(const struct tape_item *item, struct tape_error *error)
 {
 	struct record **link = &engine.open;
 	while (*link != NULL && ((*link)->id != item->id || (*link)->until != 0))
 		link = &(*link)->next_open;
 	struct record *record = *link;
+	if (record == NULL && take_answer(item))
+		return 0;
 	if (record == NULL && engine.gaps)
 		return 0;
 	if (record == NULL)
@@ -287,10 +365,13 @@ static int take_return(const struct tape_item *item, struct tape_error *error)
 /* The module was loaded again: no call of the part before is open in this one, and names begin anew. */
 static void begin_part(void)
 {
-	for (struct record *r = engine.open; r != NULL; r = r->next_open)
+	for (struct record *r = engine.open; r != NULL; r = r->next_open) {
 		if (r->return_at == LATER)
 			r->return_at = engine.position;
+		r->left = true;
+	}
 	engine.open = NULL;
+	engine.open_notices = NULL;
 	engine.part++;
 }
 
@@ -306,6 +387,8 @@ static int read_one(struct tape_error *error)
 		result = take_call(&item, error);
 	else if (item.kind == TAPE_ITEM_RETURN)
 		result = take_return(&item, error);
+	else if (item.kind == TAPE_ITEM_NOTIFY)
+		result = take_notice(&item, error);
 	else if (item.kind == TAPE_ITEM_HEADER)
 		begin_part();
 	else if (item.id != 0)
@@ -327,7 +410,7 @@ bool reading_ahead(const struct lane *lane, const struct record *wanted)
 	while (result > 0 && engine.pending < MAX_PENDING &&
 	       ((engine.pending < target && engine.ahead < AHEAD_BYTES) ||
 	        (lane != NULL && lane->first == NULL) ||
-	        (wanted != NULL && wanted->return_at == NOT_YET)))
+	        (wanted != NULL && wanted->return_at >= LATER)))
 		result = read_one(&error);
 	atomic_fetch_add(&report_counters->reading, tape_clock_monotonic() - begin);
 	if (result < 0)

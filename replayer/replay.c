@@ -8,6 +8,7 @@
 #include "replayer/replay.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,9 @@
 #include "replayer/binding.h"
 #include "replayer/engine.h"
 #include "replayer/module.h"
+#include "replayer/notify.h"
 #include "replayer/report.h"
+#include "replayer/wait.h"
 
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
@@ -33,12 +36,13 @@
 
 struct engine engine;
 
-/* In pages that a fork wipes: the child finds the locks free, and itself a stranger. */
+/* In pages that a fork wipes: the child finds the locks free, nobody waiting, and itself a stranger. */
 struct shared {
 	struct tape_lock lock;
 	bool straight; /* the next call may be served by its plan alone: this process's trace is bound */
 	pid_t process;              /* that has a trace bound; 0: none yet */
 	struct tape_lock list_lock; /* of module.c */
+	struct waiter *waiters;
 };
 
 static _Atomic(struct shared *) shared;
@@ -99,6 +103,21 @@ static void go_straight(struct shared *pages)
 struct tape_lock *replay_list_lock(void)
 {
 	return &get_shared()->list_lock;
+}
+
+void engine_enter(void)
+{
+	enter(get_shared());
+}
+
+void engine_leave(void)
+{
+	leave(get_shared());
+}
+
+struct waiter **engine_waiters(void)
+{
+	return &get_shared()->waiters;
 }
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
@@ -268,6 +287,32 @@ static int compare_with(const struct record *record, const uintptr_t *words,
 	return tape_compare_in(&compare, function, record->in, live);
 }
 
+/*
+ * A call that waits is served whenever it comes, and held back until it is its turn: which of two threads
+ * is the first to call is chance.
+ */
+static bool waits(const struct record *record)
+{
+	return engine.lanes && wait_blocks(record);
+}
+
+static struct record *match_wait(struct lane *lane, const struct tape_function *function,
+                                 const uintptr_t *words, struct tape_value *live,
+                                 struct record **ret_before)
+{
+	struct record *before = NULL;
+	for (struct record *r = lane->first; r != NULL; before = r, r = r->next) {
+		if (r->function == function && wait_blocks(r) &&
+		    compare_with(r, words, live, true) < 0) {
+			*ret_before = before;
+			return r;
+		}
+		if (r->next == NULL && engine.pending < MAX_PENDING)
+			reading_ahead(NULL, NULL);
+	}
+	return NULL;
+}
+
 /* The call that may be served now: the lane's first, or one that began before every earlier one returned. */
 static struct record *match(struct lane *lane, const struct tape_function *function,
                             const uintptr_t *words, struct tape_value *live,
@@ -275,6 +320,7 @@ static struct record *match(struct lane *lane, const struct tape_function *funct
 {
 	uint64_t limit = NOT_YET;
 	struct record *before = NULL;
+	bool first = true;
 	*ret_argument = -1;
 	for (struct record *r = lane->first; r != NULL && r->call_at < limit;
 	     before = r, r = r->next) {
@@ -284,11 +330,14 @@ static struct record *match(struct lane *lane, const struct tape_function *funct
 				*ret_before = before;
 				return r;
 			}
-			if (r == lane->first)
+			if (first)
 				*ret_argument = argument;
 		}
-		if (r->return_at < limit)
-			limit = r->return_at;
+		if (TAPE_LIKELY(!waits(r))) {
+			first = false;
+			if (r->return_at < limit)
+				limit = r->return_at;
+		}
 		if (r->next == NULL && engine.lanes && engine.position <= limit)
 			reading_ahead(lane, NULL);
 	}
@@ -360,7 +409,8 @@ static bool rebind(struct lane *lane, const struct tape_function *function, cons
 	return exchange(lane, function, words, live);
 }
 
-static inline void consume(struct lane *lane, struct record *before, struct record *record)
+/* The call has come: it is not waited for any more. */
+static inline void take(struct lane *lane, struct record *before, struct record *record)
 {
 	take_out(lane, before, record);
 	lane->served++;
@@ -368,36 +418,104 @@ static inline void consume(struct lane *lane, struct record *before, struct reco
 	engine.last_id = record->id;
 	/* One writer at a time: a plain store is enough, and an atomic addition is not free. */
 	atomic_store_explicit(engine.reached, engine.served, memory_order_relaxed);
+}
+
+/*
+ * The call did not return in the recording. It crashes or hangs here as well, if that is wanted; it comes
+ * back where a handler of the program's does.
+ */
+static void do_not_return(const struct record *record)
+{
+	const bool crash = engine.options.no_return == NO_RETURN_CRASH;
+	char sentence[sizeof(engine.options.trace) + 128];
+	if (crash)
+		wait_for_all(record);
+	snprintf(sentence, sizeof(sentence),
+	         "%s did not return (%s:%llu): it %s, as it was told to",
+	         record->function->name.text, engine.options.trace,
+	         (unsigned long long)record->line, crash ? "crashes" : "hangs");
+	report_note(sentence);
+	engine_leave();
+	while (!crash)
+		pause();
+	raise(SIGSEGV);
+	engine_enter();
+}
+
+static CK_RV answer(const struct record *record, const uintptr_t *words,
+                    const struct tape_value *live)
+{
+	if (TAPE_UNLIKELY(record->partial))
+		return diverge(record->function, words, REPORT_PARTIAL, record, -1,
+		               "part of it is not in the recording");
+	size_t filled = tape_answer(record->function, words, live, record->out);
+	if (filled != 0)
+		atomic_fetch_add(&report_counters->filled, filled);
+	return record->rv;
+}
+
+static CK_RV no_return(const struct record *record, const uintptr_t *words)
+{
+	return diverge(record->function, words, REPORT_NO_RETURN, record, -1,
+	               "the recorded call did not return");
+}
+
+/*
+ * What takes longer: others are served meanwhile, even calls that the program makes inside of this one.
+ * `record` has been taken, and is nobody else's.
+ */
+static TAPE_COLD CK_RV finish_slowly(struct record *record, const uintptr_t *words)
+{
+	struct tape_value live[TAPE_MAX_ARGUMENTS];
+	bool blocks = wait_blocks(record);
+	if (blocks && (engine.lanes || record->return_at == NOT_YET))
+		wait_for_return(record);
+	notify_during(record, words);
+	CK_RV rv = CKR_CRYPTOKI_NOT_INITIALIZED;
+	if (record->return_at != NOT_YET) {
+		compare_with(record, words, live, true);
+		rv = answer(record, words, live);
+	} else if (!blocks) {
+		if (engine.options.no_return != NO_RETURN_DIVERGES && !record->left)
+			do_not_return(record);
+		rv = no_return(record, words);
+	}
 	retire_record(record);
+	return rv;
 }
 
 static CK_RV finish(struct lane *lane, struct record *before, struct record *record,
                     const uintptr_t *words, const struct tape_value *live)
 {
-	if (record->return_at == NOT_YET && !engine.ended)
+	const struct tape_function *function = record->function;
+	bool blocks = wait_blocks(record);
+	if (record->return_at >= LATER && !engine.ended && !blocks)
 		reading_ahead(NULL, record);
-	if (record->return_at == NOT_YET)
-		return diverge(record->function, words, REPORT_NO_RETURN, record, -1,
-		               "the recorded call did not return");
-	CK_RV rv = record->rv;
-	if (TAPE_UNLIKELY(record->partial)) {
-		rv = diverge(record->function, words, REPORT_PARTIAL, record, -1,
-		             "part of it is not in the recording");
-	} else {
-		size_t filled = tape_answer(record->function, words, live, record->out);
-		if (filled != 0)
-			atomic_fetch_add(&report_counters->filled, filled);
-	}
+	if (record->return_at == NOT_YET && !blocks && record->notices == NULL &&
+	    (!engine.ended || record->left || engine.options.no_return == NO_RETURN_DIVERGES))
+		return no_return(record, words);
+	bool slowly = (blocks && (engine.lanes || record->return_at == NOT_YET)) ||
+	              record->return_at == NOT_YET || record->notices != NULL;
+	uint64_t session = record->return_at == NOT_YET ? 0 : reading_session(record);
 	if (record->opens != NULL)
-		record->opens->live = reading_session(record);
+		record->opens->live = session;
+	if (session != 0)
+		notify_keep(function, words, session);
 	if (engine.lanes)
 		remember(lane, record->digest);
+	if (function->ends)
+		engine.finished = record->call_at + 1;
 	if (engine.shares || engine.lanes)
 		binding_served(record);
 	uint64_t last_id = engine.last_id;
-	consume(lane, before, record);
+	take(lane, before, record);
 	if (engine.last_id < last_id)
 		engine.last_id = last_id;
+	wait_check();
+	if (TAPE_UNLIKELY(slowly))
+		return finish_slowly(record, words);
+	CK_RV rv = answer(record, words, live);
+	retire_record(record);
 	return rv;
 }
 
@@ -405,6 +523,13 @@ static bool equals(const struct record *record, const uintptr_t *words)
 {
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
 	return compare_with(record, words, live, false) < 0;
+}
+
+/* Whether the call that came will wait. */
+static bool blocks_now(const struct tape_function *function, const uintptr_t *words)
+{
+	return function->waits >= 0 &&
+	       (words[function->arguments[function->waits].word] & CKF_DONT_BLOCK) == 0;
 }
 
 static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
@@ -416,10 +541,16 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 		return CKR_HOST_MEMORY;
 	if (lane->first == NULL)
 		reading_ahead(lane, NULL);
+	if (TAPE_UNLIKELY(engine.notices != NULL))
+		notify_before(lane);
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
 	struct record *before = NULL;
-	int argument;
-	struct record *record = match(lane, function, words, live, &before, &argument);
+	struct record *record = NULL;
+	int argument = -1;
+	if (engine.lanes && blocks_now(function, words))
+		record = match_wait(lane, function, words, live, &before);
+	if (record == NULL)
+		record = match(lane, function, words, live, &before, &argument);
 	if (record == NULL && engine.lanes && lane != &engine.main &&
 	    rebind(lane, function, words, live)) {
 		record = lane->first;
@@ -437,7 +568,9 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 		return finish(lane, before, record, words, live);
 	if (engine.unrecorded != NULL)
 		return diverge(function, words, REPORT_PROCESS, NULL, -1, engine.unrecorded);
-	struct record *first = lane == NULL ? NULL : lane->first;
+	const struct record *first = lane == NULL ? NULL : lane->first;
+	while (first != NULL && waits(first))
+		first = first->next;
 	if (first == NULL)
 		return diverge(function, words, REPORT_PAST_END, NULL, -1,
 		               engine.lanes && lane != &engine.main ? "in this session" : NULL);
@@ -457,7 +590,8 @@ static inline bool serve_planned(const struct shared *pages, const struct tape_f
 	TAPE_PREFETCH(first->next);
 	plan_answer(&first->plan, words);
 	*ret_rv = first->rv;
-	consume(&engine.main, NULL, first);
+	take(&engine.main, NULL, first);
+	retire_record(first);
 	return true;
 }
 

@@ -106,10 +106,10 @@ void report_close(void)
 }
 
 static const char *const kinds[] = {
-	[REPORT_ARGUMENT] = "argument", [REPORT_FUNCTION] = "function",
-	[REPORT_PAST_END] = "past-end", [REPORT_NO_RETURN] = "no-return",
-	[REPORT_PARTIAL] = "partial",   [REPORT_DISCOVERY] = "discovery",
-	[REPORT_PROCESS] = "process",
+	[REPORT_ARGUMENT] = "argument",   [REPORT_FUNCTION] = "function",
+	[REPORT_PAST_END] = "past-end",   [REPORT_NO_RETURN] = "no-return",
+	[REPORT_PARTIAL] = "partial",     [REPORT_NOTIFY] = "notify",
+	[REPORT_DISCOVERY] = "discovery", [REPORT_PROCESS] = "process",
 };
 
 static void put_call(struct tape_buf *buf, const struct report_side *side)
@@ -140,13 +140,45 @@ static void put_side(struct tape_buf *buf, const char *label, const struct repor
 	tape_put_char(buf, '\n');
 }
 
+/* A constant for people: print.c has it in quotes. */
+static void put_constant(struct tape_buf *buf, enum tape_group group, uint64_t value)
+{
+	size_t begin = buf->length;
+	tape_print_constant(buf, group, value);
+	if (buf->failed || buf->data[begin] != '"')
+		return;
+	buf->length -= 2;
+	memmove(buf->data + begin, buf->data + begin + 1, buf->length - begin);
+}
+
+static void put_notification(struct tape_buf *buf, const struct report *report)
+{
+	TAPE_PUT(buf, "Notify (");
+	put_constant(buf, TAPE_G_CKN, report->event);
+	TAPE_PUT(buf, ")");
+	if (report->why != NULL) {
+		TAPE_PUT(buf, ": ");
+		tape_put_text(buf, report->why);
+		return;
+	}
+	TAPE_PUT(buf, " answered ");
+	put_constant(buf, TAPE_G_CKR, report->answers[1]);
+	TAPE_PUT(buf, " where the recording has ");
+	put_constant(buf, TAPE_G_CKR, report->answers[0]);
+}
+
 static void put_text(struct tape_buf *buf, const struct report *report, uint64_t number)
 {
 	TAPE_PUT(buf, "p11tape-replayer: divergence ");
 	tape_put_decimal(buf, number);
 	TAPE_PUT(buf, ": ");
-	const char *called = tape_functions[report->actual.function].name.text;
+	const char *called = report->kind == REPORT_NOTIFY
+	                             ? NULL
+	                             : tape_functions[report->actual.function].name.text;
 	switch (report->kind) {
+	case REPORT_NOTIFY:
+		put_notification(buf, report);
+		break;
 	case REPORT_ARGUMENT:
 		tape_put_text(buf, called);
 		TAPE_PUT(buf, " was recorded with another ");
@@ -206,6 +238,17 @@ static void put_member(struct tape_buf *buf, const char *name, const struct repo
 	tape_put_char(buf, '}');
 }
 
+static void put_answer(struct tape_buf *buf, const char *name, CK_NOTIFICATION event, CK_RV rv)
+{
+	TAPE_PUT(buf, ", ");
+	tape_put_quoted(buf, name, strlen(name));
+	TAPE_PUT(buf, ": {\"notify\": ");
+	tape_print_constant(buf, TAPE_G_CKN, event);
+	TAPE_PUT(buf, ", \"rv\": ");
+	tape_print_constant(buf, TAPE_G_CKR, rv);
+	tape_put_char(buf, '}');
+}
+
 /* A JSON string may hold newlines only escaped. */
 static void put_json_text(struct tape_buf *buf, const char *text, size_t length)
 {
@@ -257,6 +300,10 @@ void report_divergence(const struct report *report)
 		}
 		put_member(&line, "expected", &report->expected);
 		put_member(&line, "actual", &report->actual);
+		if (report->kind == REPORT_NOTIFY && report->why == NULL) {
+			put_answer(&line, "expected", report->event, report->answers[0]);
+			put_answer(&line, "actual", report->event, report->answers[1]);
+		}
 		TAPE_PUT(&line, ", \"text\": ");
 		put_json_text(&line, text.data, text.length);
 		TAPE_PUT(&line, "}\n");
@@ -271,7 +318,7 @@ static void report_sentence(const char *key, const char *sentence)
 {
 	char room[1024];
 	struct tape_buf buf;
-	tape_buf_init(&buf, room, sizeof(room), sizeof(room));
+	tape_buf_init(&buf, room, sizeof(room), MAX_REPORT);
 	TAPE_PUT(&buf, "{");
 	tape_put_quoted(&buf, key, strlen(key));
 	TAPE_PUT(&buf, ": ");
@@ -279,20 +326,33 @@ static void report_sentence(const char *key, const char *sentence)
 	TAPE_PUT(&buf, "}\n");
 	if (report_fd >= 0 && !buf.failed)
 		write_all(report_fd, buf.data, buf.length);
+	tape_buf_done(&buf);
 }
 
-void report_failure(const char *sentence)
+static void say(const char *sentence)
 {
 	static const char prefix[] = "p11tape-replayer: ";
 	char room[1024];
 	struct tape_buf buf;
-	tape_buf_init(&buf, room, sizeof(room), sizeof(room));
+	tape_buf_init(&buf, room, sizeof(room), MAX_REPORT);
 	tape_put(&buf, prefix, sizeof(prefix) - 1);
 	tape_put_text(&buf, sentence);
 	tape_put_char(&buf, '\n');
 	write_all(STDERR_FILENO, buf.data, buf.length);
+	tape_buf_done(&buf);
+}
+
+void report_failure(const char *sentence)
+{
+	say(sentence);
 	atomic_store(&report_counters->failed, 1);
 	report_sentence("failure", sentence);
+}
+
+void report_note(const char *sentence)
+{
+	say(sentence);
+	report_sentence("note", sentence);
 }
 
 void report_summary(const char *trace, uint64_t served, uint64_t unused, uint64_t line)

@@ -18,6 +18,7 @@ enum report_kind {
 	REPORT_PAST_END,  /* the trace has no further call here */
 	REPORT_NO_RETURN, /* the recorded call did not return */
 	REPORT_PARTIAL,   /* the recording lacks an output */
+	REPORT_NOTIFY,    /* the program's Notify function answered something else */
 	REPORT_DISCOVERY, /* a list or interface that cannot be given */
 	REPORT_PROCESS,   /* the process has no trace */
 };
@@ -32,7 +33,9 @@ struct report {
 	int argument;      /* index of the first argument that differs, or -1 */
 	uint64_t id, line; /* of the recorded call; line 0 for none */
 	struct report_side expected, actual;
-	const char *why; /* a sentence for kinds without two sides; or NULL */
+	CK_NOTIFICATION event; /* REPORT_NOTIFY */
+	CK_RV answers[2];      /* recorded and actual, where there is no `why` */
+	const char *why;       /* a sentence for kinds without two sides; or NULL */
 };
 
 /* Open the report file (may be "") and the progress page (may be ""). `trace` names the trace in texts. */
@@ -49,6 +52,9 @@ struct tape_seat *report_seats(size_t *ret_count);
 extern struct tape_progress *report_counters;
 
 void report_divergence(const struct report *report);
+
+/* Say what is no divergence: on stderr and in the report. */
+void report_note(const char *sentence);
 
 /* Say that there is nothing to serve: once, on stderr and in the report. */
 void report_failure(const char *sentence);
