@@ -39,17 +39,21 @@ static const char usage[] =
 	"                           presented is accepted\n"
 	"      --match RULE         how an input is compared: Function.argument=exact, length\n"
 	"                           or any; for what the program draws at random by itself\n"
+	"      --reproduce-crash    where a call did not return in the recording, raise\n"
+	"                           SIGSEGV in it, once all other calls have come\n"
+	"      --reproduce-hang     the same, but never return from it\n"
 	"      --report FILE        write a JSON object a line about every divergence\n"
 	"  -v, --verbose            print the summary even where all is well\n"
 	"      --help               print this\n"
 	"\n"
 	"Exit status: that of COMMAND; 1 where COMMAND succeeded but did something else\n"
-	"than was recorded; 2 where it was not started.\n";
+	"than was recorded; 2 where it was not started. 128 and the signal's number where\n"
+	"COMMAND was killed, as by --reproduce-crash: 139.\n";
 
 #define REPLAYER "p11tape-replayer.so"
 
 struct replay {
-	const char *trace, *mode, *report;
+	const char *trace, *mode, *report, *no_return;
 	bool verbose;
 	struct tape_buf secrets, rules; /* a line each */
 	char report_path[PATH_MAX], progress_path[PATH_MAX];
@@ -276,6 +280,7 @@ static int run(struct replay *replay, char **command, char **arguments)
 	const struct tape_variable variables[] = {
 		{ "P11TAPE_REPLAY", trace },
 		{ "P11TAPE_REPLAY_MODE", replay->mode },
+		{ "P11TAPE_REPLAY_NO_RETURN", replay->no_return },
 		{ "P11TAPE_REPLAY_REPORT", replay->report_path },
 		{ "P11TAPE_REPLAY_PROGRESS", replay->progress_path },
 		{ "P11TAPE_REPLAY_SECRET",
@@ -335,6 +340,8 @@ static int parse(struct replay *replay, int argc, char **argv)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "secret", required_argument, NULL, 's' },
 		{ "match", required_argument, NULL, 'M' },
+		{ "reproduce-crash", no_argument, NULL, 'C' },
+		{ "reproduce-hang", no_argument, NULL, 'H' },
 		{ "report", required_argument, NULL, 'r' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
@@ -364,6 +371,10 @@ static int parse(struct replay *replay, int argc, char **argv)
 		case 'M':
 			if (!add_rule(replay, optarg, &error))
 				return tape_cli_fail("replay: --match: %s", error.sentence);
+			break;
+		case 'C':
+		case 'H':
+			replay->no_return = option == 'C' ? "crash" : "hang";
 			break;
 		case 'r':
 			replay->report = optarg;

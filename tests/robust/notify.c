@@ -148,10 +148,6 @@ static CK_RV leaving(CK_SESSION_HANDLE session, CK_NOTIFICATION event, void *app
 	longjmp(out, 1);
 }
 
-#define EACH_OF_MANY(X)                                                                        \
-	X(0)                                                                                   \
-	X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) \
-		X(17) X(18) X(19)
 #define ONE_OF_MANY(n)                                                                             \
 	static CK_RV many_##n(CK_SESSION_HANDLE session, CK_NOTIFICATION event, void *application) \
 	{                                                                                          \
@@ -159,9 +155,31 @@ static CK_RV leaving(CK_SESSION_HANDLE session, CK_NOTIFICATION event, void *app
 		atomic_fetch_add(&told[n], 1);                                                     \
 		return CKR_OK;                                                                     \
 	}
-EACH_OF_MANY(ONE_OF_MANY)
-#define NAME(n) many_##n,
-static const CK_NOTIFY many[MANY] = { EACH_OF_MANY(NAME) };
+ONE_OF_MANY(0)
+ONE_OF_MANY(1)
+ONE_OF_MANY(2)
+ONE_OF_MANY(3)
+ONE_OF_MANY(4)
+ONE_OF_MANY(5)
+ONE_OF_MANY(6)
+ONE_OF_MANY(7)
+ONE_OF_MANY(8)
+ONE_OF_MANY(9)
+ONE_OF_MANY(10)
+ONE_OF_MANY(11)
+ONE_OF_MANY(12)
+ONE_OF_MANY(13)
+ONE_OF_MANY(14)
+ONE_OF_MANY(15)
+ONE_OF_MANY(16)
+ONE_OF_MANY(17)
+ONE_OF_MANY(18)
+ONE_OF_MANY(19)
+
+static const CK_NOTIFY many[MANY] = {
+	many_0,  many_1,  many_2,  many_3,  many_4,  many_5,  many_6,  many_7,  many_8,  many_9,
+	many_10, many_11, many_12, many_13, many_14, many_15, many_16, many_17, many_18, many_19,
+};
 
 static CK_SESSION_HANDLE open_session(CK_FLAGS flags, CK_NOTIFY notify, void *application)
 {
