@@ -127,14 +127,14 @@ void notify_during(struct record *record, const uintptr_t *words)
 	}
 }
 
-void notify_before(const struct lane *lane)
+bool notify_before(const struct lane *lane)
 {
-	struct notice *notice;
-	while ((notice = engine.notices) != NULL && lane->first != NULL &&
-	       notice->position < lane->first->call_at) {
-		engine.notices = notice->next;
-		if (engine.notices == NULL)
-			engine.notices_end = &engine.notices;
-		call(notice, live_session(notice->session, NULL, NULL));
-	}
+	struct notice *notice = engine.notices;
+	if (notice == NULL || lane->first == NULL || notice->position > lane->first->call_at)
+		return false;
+	engine.notices = notice->next;
+	if (engine.notices == NULL)
+		engine.notices_end = &engine.notices;
+	call(notice, live_session(notice->session, NULL, NULL));
+	return true;
 }

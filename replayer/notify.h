@@ -31,8 +31,11 @@ void notify_keep(const struct tape_function *function, const uintptr_t *words, u
  */
 void notify_during(struct record *record, const uintptr_t *words);
 
-/* The same for what no call brought and stands before the next recorded call of the lane. */
-void notify_before(const struct lane *lane);
+/*
+ * The same for the first that no call brought and that stands before the next recorded call of the lane.
+ * Returns whether there was one.
+ */
+bool notify_before(const struct lane *lane);
 
 /* Give back notifications that are not called. */
 void notify_free(struct notice *notices);

@@ -296,6 +296,7 @@ static int take_notice(const struct tape_item *item, struct tape_error *error)
 	struct notice *notice = calloc(1, sizeof(*notice));
 	if (notice == NULL)
 		return tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
+	engine.ahead += sizeof(*notice);
 	notice->id = item->id;
 	notice->line = item->line;
 	notice->position = engine.position++;

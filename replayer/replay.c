@@ -539,10 +539,10 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 		lane = live_lane(words[function->arguments[function->lane].word]);
 	if (TAPE_UNLIKELY(lane == NULL))
 		return CKR_HOST_MEMORY;
-	if (lane->first == NULL)
-		reading_ahead(lane, NULL);
-	if (TAPE_UNLIKELY(engine.notices != NULL))
-		notify_before(lane);
+	do {
+		if (lane->first == NULL)
+			reading_ahead(lane, NULL);
+	} while (TAPE_UNLIKELY(engine.notices != NULL) && notify_before(lane));
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
 	struct record *before = NULL;
 	struct record *record = NULL;

@@ -33,21 +33,27 @@ static const struct record *find_missing(uint64_t limit)
 static bool is_ready(const struct waiter *waiter, const struct record **ret_missing)
 {
 	const struct record *record = waiter->record;
+	bool finished = engine.finished > record->call_at;
+	/* What has been read before the return was read began before it: nothing is read for nothing. */
+	while (record->return_at >= LATER && !engine.ended && !finished && !record->left) {
+		*ret_missing = find_missing(UINT64_MAX);
+		if (*ret_missing != NULL)
+			return false;
+		reading_ahead(NULL, NULL);
+	}
 	*ret_missing = NULL;
-	if (record->return_at >= LATER && !record->left)
-		reading_ahead(NULL, record);
 	if (waiter->for_all) {
 		*ret_missing = find_missing(UINT64_MAX);
-		return engine.ended && *ret_missing == NULL;
+		return *ret_missing == NULL;
 	}
+	if (record->return_at == NOT_YET && finished && !record->left)
+		reading_ahead(NULL, record);
 	/*
 	 * PKCS#11 3.1 §5.5.4: when another thread finalises, whoever waits returns. What else might have
 	 * ended the wait is not in the recording.
 	 */
 	if (record->return_at == NOT_YET)
-		return engine.finished > record->call_at;
-	if (record->return_at == LATER && !engine.ended)
-		return false;
+		return finished;
 	*ret_missing = find_missing(record->return_at);
 	return *ret_missing == NULL;
 }

@@ -8,12 +8,12 @@ program=$P11TAPE_BUILD_DIR/tests/robust-wait
 odd=$P11TAPE_BUILD_DIR/tests/odd-module.so
 
 replay() { # SCENARIO [DIFFERENCE]
-	"$P11TAPE" replay -v "$1.yaml" -- timeout -s KILL 60 "$program" {} "$@" >replayed 2>err ||
+	"$P11TAPE" replay -v "${trace:-$1.yaml}" -- timeout -s KILL 60 "$program" {} "$@" >replayed 2>err ||
 		fail "$*: status $?: $(<err)"
 	grep -q ', 0 divergences$' err || fail "$*: $(<err)"
 }
 
-for scenario in event finalize lost cancel poll; do
+for scenario in event busy finalize lost cancel poll; do
 	timeout -s KILL 60 "$program" "$odd" $scenario >$scenario.direct
 	P11TAPE_MODULE=$odd P11TAPE_TRACE=$work/$scenario.yaml \
 		timeout -s KILL 60 "$program" "$P11TAPE_RECORDER_SO" $scenario >recorded
@@ -21,6 +21,9 @@ for scenario in event finalize lost cancel poll; do
 	"$P11TAPE" validate -q $scenario.yaml
 	replay $scenario
 	same "what $scenario prints, replayed," $scenario.direct replayed
+	"$P11TAPE" fmt $scenario.yaml >block.yaml
+	trace=block.yaml replay $scenario
+	same "what $scenario prints, replayed from block form," $scenario.direct replayed
 	P11TAPE_REPLAY=$work/$scenario.yaml P11TAPE_MODULE=$P11TAPE_REPLAYER_SO P11TAPE_TRACE=$work/again.yaml \
 		timeout -s KILL 60 "$program" "$P11TAPE_RECORDER_SO" $scenario >again
 	same "what $scenario prints while its replay is recorded" $scenario.direct again

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# The recorder under ThreadSanitizer: 64 threads, calls that wait for each other, forks. Program, recorder and
+# The recorder under ThreadSanitizer: 64 threads, calls that wait for each other, notifications, forks; and the
+# replayer, where calls of it wait. Program, recorder and
 # module are all built with it (the preset tsan), since its runtime cannot be preloaded; that is why this is
 # no end-to-end test, which runs programs of others.
 . "$(dirname "$0")/../e2e/lib.sh"
@@ -16,6 +17,12 @@ tests=$P11TAPE_BUILD_DIR/tests
 rm t.yaml
 "$tests/robust-threads" "$P11TAPE_RECORDER_SO" meet
 rm t.yaml
+for program in notify:thread notify:calls wait:event wait:finalize; do
+	"$tests/robust-${program%:*}" "$P11TAPE_RECORDER_SO" "${program#*:}" >output
+	P11TAPE_REPLAY=$work/t.yaml "$tests/robust-${program%:*}" "$P11TAPE_REPLAYER_SO" "${program#*:}" >replayed
+	same "$program, replayed," output replayed
+	rm t.yaml
+done
 "$tests/robust-fork" "$P11TAPE_RECORDER_SO" hammer "${P11TAPE_ROBUST_FORKS:-20}" >/dev/null
 rm t*.yaml
 # The same where the lock for writing is used.

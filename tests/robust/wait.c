@@ -4,6 +4,7 @@
  * module too; against the replayer the hook has no part, and the program prints the same.
  *
  *   robust-wait MODULE event     the wait ends when the third login has come
+ *   robust-wait MODULE busy      the same, with more calls in between than a replayer reads ahead
  *   robust-wait MODULE finalize  it ends with C_Finalize
  *   robust-wait MODULE lost      it does not end, and nobody waits for the thread
  *   robust-wait MODULE cancel    the thread is cancelled while it waits
@@ -96,8 +97,8 @@ static CK_RV hook(enum tape_function_id function, const uintptr_t *words)
 		*(CK_SESSION_HANDLE *)words[4] = 5;
 		return CKR_OK;
 	case TAPE_FN_C_Login:
-		/* The recording shall have the wait before the last login. */
-		if (logins == 2 && !is("poll"))
+		/* The recording shall have the wait before the last login, or before nearly everything. */
+		if (logins == (is("busy") ? 0 : 2) && !is("poll"))
 			until(&inside, 1);
 		return change(true);
 	case TAPE_FN_C_Finalize:
@@ -168,6 +169,8 @@ static void log_in(void)
 {
 	bool skip = strcmp(differs, "skip") == 0;
 	for (int i = 0; i < (skip ? 2 : 3); i++) {
+		for (int j = 0; is("busy") && j < 10000; j++)
+			CHECK(p11->C_GetFunctionStatus(5) == CKR_OK);
 		/* What is not over in the recording cannot be over here. */
 		printf("before login %d: %u\n", i, atomic_load(&returned));
 		CK_RV rv = log_in_once();
@@ -211,9 +214,9 @@ int main(int argc, char **argv)
 	atomic_store(&opened, 1);
 	if (is("poll"))
 		poll_slots();
-	else if (is("event") || is("crash"))
+	else if (is("event") || is("busy") || is("crash"))
 		log_in();
-	if (is("event"))
+	if (is("event") || is("busy"))
 		CHECK(pthread_join(thread, NULL) == 0);
 	if (is("cancel") || is("finalize") || is("lost"))
 		until_asleep();
