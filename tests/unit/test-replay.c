@@ -495,6 +495,98 @@ static void a_module_loaded_again_goes_on(void **state)
 	assert_clean();
 }
 
+/* ---- notifications ---- */
+
+#define OPEN_NOTIFIED(id, session)                                                          \
+	"- {\"call\": \"C_OpenSession\", \"id\": " #id                                      \
+	", \"in\": {\"slotID\": 0, \"flags\": [\"CKF_SERIAL_SESSION\"], \"pApplication\": " \
+	"true, \"Notify\": true}}\n"                                                        \
+	"- {\"return\": " #id ", \"out\": {\"phSession\": " #session "}, \"rv\": \"CKR_OK\"}\n"
+#define NOTIFY(id, session, event) \
+	"- {\"notify\": \"" event "\", \"id\": " #id ", \"in\": {\"hSession\": " #session "}}\n"
+#define ANSWER(id, rv) "- {\"return\": " #id ", \"rv\": \"" rv "\"}\n"
+#define STATUS_DURING(id, notice, session)                                            \
+	"- {\"call\": \"C_GetFunctionStatus\", \"id\": " #id ", \"during\": " #notice \
+	", \"in\": {\"hSession\": " #session "}}\n"                                   \
+	"- {\"return\": " #id ", \"rv\": \"CKR_FUNCTION_NOT_PARALLEL\"}\n"
+
+static unsigned int notified;
+static CK_SESSION_HANDLE notified_of;
+static CK_NOTIFICATION notified_last;
+
+static CK_RV be_notified(CK_SESSION_HANDLE session, CK_NOTIFICATION event, void *application)
+{
+	EXPECT(application == &notified);
+	notified++;
+	notified_of = session;
+	notified_last = event;
+	if (event == CKN_SURRENDER)
+		EXPECT(p11->C_GetFunctionStatus(session) == CKR_FUNCTION_NOT_PARALLEL);
+	return CKR_OK;
+}
+
+static CK_SESSION_HANDLE open_notified(void)
+{
+	CK_SESSION_HANDLE session = 0;
+	EXPECT(p11->C_OpenSession(0, CKF_SERIAL_SESSION, &notified, be_notified, &session) ==
+	       CKR_OK);
+	return session;
+}
+
+static void between_calls(void)
+{
+	CK_SESSION_HANDLE session = open_notified();
+	EXPECT(notified == 0);
+	EXPECT(state_of(session) == CKS_RO_PUBLIC_SESSION);
+	EXPECT(notified == 2 && notified_of == session && notified_last == CKN_OTP_CHANGED);
+	EXPECT(state_of(session) == CKS_RO_USER_FUNCTIONS);
+	EXPECT(notified == 2);
+}
+
+/* One comes behind the last call: nobody is there to be told. */
+static void notifications_come_before_the_next_call(void **state)
+{
+	(void)state;
+	assert_served(HEADER LIST OPEN_NOTIFIED(2, 1) NOTIFY(3, 1, "CKN_SURRENDER") STATUS_DURING(
+			      4, 3, 1) ANSWER(3, "CKR_OK") NOTIFY(5, 1, "CKN_OTP_CHANGED")
+	                      ANSWER(5, "CKR_OK") SESSION_INFO(6, 1, "CKS_RO_PUBLIC_SESSION")
+	                              SESSION_INFO(7, 1, "CKS_RO_USER_FUNCTIONS")
+	                                      NOTIFY(8, 1, "CKN_OTP_CHANGED") ANSWER(8, "CKR_OK"),
+	              NULL, between_calls);
+	assert_reported("\"served\": 4, \"unused\": 0, \"divergences\": 0");
+}
+
+static void the_sessions_swapped(void)
+{
+	CK_SESSION_HANDLE first = open_notified();
+	CK_SESSION_HANDLE second = open_notified();
+	EXPECT(first != second);
+	/* Session 1 of this run does what session 2 did in the recording. */
+	EXPECT(p11->C_DigestKey(first, 9) == CKR_OK);
+	EXPECT(notified == 1 && notified_of == first);
+	EXPECT(state_of(second) == CKS_RO_PUBLIC_SESSION);
+}
+
+static void notifications_follow_their_session(void **state)
+{
+	(void)state;
+	assert_served(
+		HEADER LIST OPEN_NOTIFIED(2, 1) OPEN_NOTIFIED(
+			3, 2) "- {\"call\": \"C_GetSessionInfo\", \"id\": 4, \"in\": "
+			      "{\"hSession\": 1}}\n"
+			      "- {\"call\": \"C_DigestKey\", \"id\": 5, \"thread\": 2, \"in\": "
+			      "{\"hSession\": 2, \"hKey\": 9}}\n"
+			      "- {\"notify\": \"CKN_OTP_CHANGED\", \"id\": 6, \"thread\": 2, "
+			      "\"during\": 5, "
+			      "\"in\": {\"hSession\": 2}}\n" ANSWER(6, "CKR_OK") ANSWER(
+				      5, "CKR_OK") "- {\"return\": 4, \"out\": {\"pInfo\": "
+						   "{\"slotID\": 0, \"state\": "
+						   "\"CKS_RO_PUBLIC_SESSION\", \"flags\": [], "
+						   "\"ulDeviceError\": 0}}, \"rv\": \"CKR_OK\"}\n",
+		NULL, the_sessions_swapped);
+	assert_clean();
+}
+
 static int make_directory(void **state)
 {
 	(void)state;
@@ -536,6 +628,8 @@ int main(void)
 		cmocka_unit_test(sessions_are_bound_by_content),
 		cmocka_unit_test(calls_that_overlapped_may_come_in_either_order),
 		cmocka_unit_test(a_module_loaded_again_goes_on),
+		cmocka_unit_test(notifications_come_before_the_next_call),
+		cmocka_unit_test(notifications_follow_their_session),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
