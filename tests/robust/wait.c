@@ -55,14 +55,22 @@ static void unlock(void *unused)
 	pthread_mutex_unlock(&mutex);
 }
 
-static CK_RV wait_for_event(CK_FLAGS flags, CK_SLOT_ID *slot)
+static void wait_for_change(void)
 {
-	CK_RV rv = CKR_NO_EVENT;
 	pthread_mutex_lock(&mutex);
 	pthread_cleanup_push(unlock, NULL);
 	atomic_fetch_add(&inside, 1);
-	while (!event && (!finished || is("lost")) && (flags & CKF_DONT_BLOCK) == 0)
+	while (!event && (!finished || is("lost")))
 		pthread_cond_wait(&changed, &mutex);
+	pthread_cleanup_pop(1);
+}
+
+static CK_RV wait_for_event(CK_FLAGS flags, CK_SLOT_ID *slot)
+{
+	CK_RV rv = CKR_NO_EVENT;
+	if ((flags & CKF_DONT_BLOCK) == 0)
+		wait_for_change();
+	pthread_mutex_lock(&mutex);
 	if (event) {
 		*slot = 42;
 		event = false;
@@ -70,7 +78,7 @@ static CK_RV wait_for_event(CK_FLAGS flags, CK_SLOT_ID *slot)
 	} else if (finished) {
 		rv = CKR_CRYPTOKI_NOT_INITIALIZED;
 	}
-	pthread_cleanup_pop(1);
+	pthread_mutex_unlock(&mutex);
 	return rv;
 }
 
