@@ -14,6 +14,8 @@ replay() { # SCENARIO [DIFFERENCE]
 }
 
 for scenario in event busy finalize lost cancel poll; do
+	# ASan never hears of the frames that a cancelled thread leaves behind.
+	[[ $scenario != cancel || -z ${LD_PRELOAD:-} ]] || continue
 	timeout -s KILL 60 "$program" "$odd" $scenario >$scenario.direct
 	P11TAPE_MODULE=$odd P11TAPE_TRACE=$work/$scenario.yaml \
 		timeout -s KILL 60 "$program" "$P11TAPE_RECORDER_SO" $scenario >recorded
