@@ -243,7 +243,7 @@ static int read_item(struct tape_item *item, struct tape_node *node, const struc
 	}
 	if ((key = tape_node_get(node, "call")) != NULL)
 		return read_call(item, key, names, error);
-	if ((key = tape_node_get(node, "return")) != NULL) {
+	if (tape_node_get(node, "return") != NULL) {
 		item->kind = TAPE_ITEM_RETURN;
 		if ((result = check_keys(node, return_keys, TAPE_ARRAY_SIZE(return_keys), error)) <
 		            0 ||

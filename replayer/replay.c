@@ -436,8 +436,9 @@ static void do_not_return(const struct record *record)
 	         (unsigned long long)record->line, crash ? "crashes" : "hangs");
 	report_note(sentence);
 	engine_leave();
-	while (!crash)
-		pause();
+	if (!crash)
+		for (;;)
+			pause();
 	raise(SIGSEGV);
 	engine_enter();
 }

@@ -94,6 +94,7 @@ static bool sleep_on(struct waiter *waiter, uint64_t nanoseconds)
 	int type;
 	volatile bool woken = false;
 	pthread_cleanup_push(forget_cancelled, waiter);
+	/* Only the system call below is reached in this state. NOLINTNEXTLINE(cert-pos47-c) */
 	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
 	woken = tape_word_wait(&waiter->go, 0, nanoseconds);
 	pthread_setcanceltype(type, NULL);

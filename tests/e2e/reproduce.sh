@@ -53,6 +53,7 @@ done
 
 for function in C_Initialize C_Sign C_Finalize; do
 	record $function hang timeout -s KILL 0.5 "$drive" "$P11TAPE_RECORDER_SO" 3.2
+	# shellcheck disable=SC2016 # the inner shell expands it
 	replay 137 --reproduce-hang -- bash -c '
 		"$0" "$1" 3.2 >/dev/null & pid=$!
 		while kill -0 $pid && ! grep -q "it hangs" err; do sleep 0.05; done

@@ -54,7 +54,9 @@ static void *tell_alone(void *unused)
 
 static CK_RV hook(enum tape_function_id function, const uintptr_t *words)
 {
-	CK_SESSION_HANDLE session = words == NULL ? 0 : words[0];
+	if (words == NULL)
+		return ODD_AS_USUAL;
+	CK_SESSION_HANDLE session = words[0];
 	switch (function) {
 	case TAPE_FN_C_OpenSession:
 		session = ++sessions;

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The recorder under ThreadSanitizer: 64 threads, calls that wait for each other, notifications, forks; and the
-# replayer, where calls of it wait. Program, recorder and
-# module are all built with it (the preset tsan), since its runtime cannot be preloaded; that is why this is
-# no end-to-end test, which runs programs of others.
+# replayer, where calls of it wait. Programs, modules and ours are all built with it (the preset tsan), since its
+# runtime cannot be preloaded; that is why this is no end-to-end test, which runs programs of others.
 . "$(dirname "$0")/../e2e/lib.sh"
 export P11TAPE_MODULE=$P11TAPE_BUILD_DIR/tests/odd-module.so
 export P11TAPE_TRACE=$work/t.yaml

@@ -84,7 +84,6 @@ static CK_RV wait_for_event(CK_FLAGS flags, CK_SLOT_ID *slot)
 
 static CK_RV change(bool login)
 {
-	volatile char *volatile nowhere = NULL;
 	pthread_mutex_lock(&mutex);
 	if (login && ++logins == 3)
 		event = true;
@@ -92,7 +91,7 @@ static CK_RV change(bool login)
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&mutex);
 	if (is("crash") && logins == 3)
-		*nowhere = 1;
+		raise(SIGSEGV);
 	return CKR_OK;
 }
 
@@ -201,7 +200,7 @@ static void log_in(void)
 
 int main(int argc, char **argv)
 {
-	pthread_t thread;
+	pthread_t thread = 0;
 	CK_SESSION_HANDLE session;
 	if (argc != 3 && argc != 4)
 		return 2;
