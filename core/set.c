@@ -14,9 +14,19 @@
 
 /* ---- who belongs ----------------------------------------------------------------------------- */
 
+/* The same recording once more: a copy of it, or its other spelling. */
+static bool is_copy(const struct tape_member *one, const struct tape_member *two)
+{
+	return one->pid == two->pid && one->start == two->start &&
+	       strcmp(one->started, two->started) == 0;
+}
+
 bool tape_set_has(const struct tape_member *members, size_t count, const struct tape_member *trace)
 {
 	const struct tape_member *first = members;
+	for (size_t i = 0; i < count; i++)
+		if (is_copy(&members[i], trace))
+			return false;
 	/* Without its number (the canonical form) nobody can be said to be of it. */
 	if (first->pid == 0 || trace->pid == 0 || strcmp(trace->started, first->started) < 0)
 		return false;

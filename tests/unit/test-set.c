@@ -59,6 +59,19 @@ static void children_and_their_children_belong(void **state)
 	assert_false(belongs(first, first, other));
 }
 
+static void a_copy_does_not_belong(void **state)
+{
+	(void)state;
+	struct tape_member first = process(10, 1);
+	struct tape_member child = forked(11, 2, 10, 5);
+	assert_false(belongs(first, child, first));
+	assert_false(belongs(first, child, child));
+	/* The same process later: an exec. */
+	struct tape_member later = process(10, 2);
+	later.start = first.start;
+	assert_true(belongs(first, child, later));
+}
+
 static void programs_of_one_run_belong(void **state)
 {
 	(void)state;
@@ -227,6 +240,7 @@ int main(void)
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(children_and_their_children_belong),
+		cmocka_unit_test(a_copy_does_not_belong),
 		cmocka_unit_test(programs_of_one_run_belong),
 		cmocka_unit_test(what_is_older_or_unknown_does_not_belong),
 		cmocka_unit_test(a_fork_is_between_two_calls),
