@@ -1136,10 +1136,28 @@ static void capture_struct(struct tape_capture *capture, struct tape_value *valu
 	capture_record(capture, value, &place, shape->traits, 1);
 }
 
+/*
+ * The message structure of `length` bytes, where no Init call has said which one it is: a program that
+ * calls without one passes it all the same, and its pointers are nobody's business.
+ */
+static enum tape_record_id message_record_by_size(const void *parameter, CK_ULONG length)
+{
+	unsigned char image[256];
+	if (parameter == NULL || length == 0 || length > sizeof(image))
+		return TAPE_R_NONE;
+	for (size_t i = 0; i < tape_mechanism_count; i++) {
+		enum tape_record_id id = (enum tape_record_id)tape_mechanisms[i].message_record;
+		if (id != TAPE_R_NONE && tape_records[id].size == length &&
+		    tape_peek(image, parameter, length) && plausible(id, image))
+			return id;
+	}
+	return TAPE_R_NONE;
+}
+
 static enum tape_record_id message_record(struct tape_capture *capture,
                                           const struct tape_function *function,
                                           const uintptr_t *words, unsigned int traits,
-                                          CK_ULONG length)
+                                          const void *parameter, CK_ULONG length)
 {
 	if ((traits & TAPE_T_MSG) == 0 || capture->message_record == NULL || function->lane < 0)
 		return TAPE_R_NONE;
@@ -1147,6 +1165,8 @@ static enum tape_record_id message_record(struct tape_capture *capture,
 		(CK_SESSION_HANDLE)words[function->arguments[function->lane].word];
 	enum tape_record_id record =
 		capture->message_record(capture->context, session, (traits & TAPE_T_SEAL) != 0);
+	if (record == TAPE_R_COUNT)
+		return message_record_by_size(parameter, length);
 	return tape_records[record].size == length ? record : TAPE_R_NONE;
 }
 
@@ -1198,7 +1218,7 @@ static void capture_argument(struct tape_capture *capture, const struct tape_fun
 		break;
 	case TAPE_C_PARAMETER: {
 		enum tape_record_id record =
-			message_record(capture, function, words, shape->traits, w[1]);
+			message_record(capture, function, words, shape->traits, pointer, w[1]);
 		capture_parameter(capture, value, pointer, w[1],
 		                  record != TAPE_R_NONE ? TAPE_P_RECORD : TAPE_P_BYTES, record,
 		                  shape->traits, 1);

@@ -13,7 +13,10 @@
 #include "core/redact.h"
 #include "core/value.h"
 
-/* Tells which message parameter structure a session's operation uses; TAPE_R_NONE where unknown. */
+/*
+ * Tells which message parameter structure a session's operation uses; TAPE_R_NONE where it uses none, and
+ * TAPE_R_COUNT where nothing is known of the session: then the structure of that size is taken, if any.
+ */
 typedef enum tape_record_id tape_message_record_fn(void *context, CK_SESSION_HANDLE session,
                                                    bool seal);
 

@@ -48,8 +48,9 @@ static struct tape_secrets secrets; /* children go on with their parent's names 
  */
 static struct {
 	CK_SESSION_HANDLE session;
+	bool known; /* else the entry is free */
 	bool seal;
-	uint8_t record; /* enum tape_record_id; TAPE_R_NONE where the entry is free */
+	uint8_t record; /* enum tape_record_id */
 } messages[MAX_MESSAGES];
 static size_t oldest_message;
 
@@ -71,35 +72,43 @@ static void find_message_inits(void)
 static size_t find_message(CK_SESSION_HANDLE session, bool seal)
 {
 	size_t i = 0;
-	while (i < MAX_MESSAGES && (messages[i].record == TAPE_R_NONE ||
-	                            messages[i].session != session || messages[i].seal != seal))
+	while (i < MAX_MESSAGES &&
+	       (!messages[i].known || messages[i].session != session || messages[i].seal != seal))
 		i++;
 	return i;
 }
 
-static void note_message(struct tape_call *call, size_t index)
+/*
+ * A failed Init leaves an operation that goes on as it is; where there is none, programs that do not look
+ * at what it returned go on with its parameter.
+ */
+static void note_message(struct tape_call *call, size_t index, bool good)
 {
 	const struct tape_function *function = call->function;
 	const struct tape_value *value = &call->in[index];
 	bool seal = function->arguments[index].kind == TAPE_K_MESSAGE_SEAL_INIT;
+	bool begins = value->form == TAPE_V_MECHANISM; /* with NULL it cancels */
 	enum tape_record_id record = TAPE_R_NONE;
 	if (function->lane < 0)
 		return;
 	CK_SESSION_HANDLE session = call->words[function->arguments[function->lane].word];
-	if (value->form == TAPE_V_MECHANISM) {
+	if (begins) {
 		const struct tape_mechanism *row = tape_mechanism_find(value->tag);
 		if (row != NULL)
 			record = (enum tape_record_id)row->message_record;
 	}
 	tape_lock_take(&call->state->message_lock);
 	size_t at = find_message(session, seal);
-	if (at == MAX_MESSAGES && record != TAPE_R_NONE)
+	if (at == MAX_MESSAGES && begins) {
 		at = oldest_message++ % MAX_MESSAGES;
-	if (at != MAX_MESSAGES) {
-		messages[at].record = TAPE_R_NONE;
+		good = true;
+	}
+	if (at != MAX_MESSAGES && good) {
+		messages[at].known = false;
 		messages[at].session = session;
 		messages[at].seal = seal;
 		messages[at].record = (uint8_t)record;
+		messages[at].known = begins;
 	}
 	tape_lock_give(&call->state->message_lock);
 }
@@ -107,7 +116,7 @@ static void note_message(struct tape_call *call, size_t index)
 static enum tape_record_id message_record(void *context, CK_SESSION_HANDLE session, bool seal)
 {
 	struct tape_state *state = context;
-	enum tape_record_id record = TAPE_R_NONE;
+	enum tape_record_id record = TAPE_R_COUNT; /* nothing is known */
 	tape_lock_take(&state->message_lock);
 	size_t at = find_message(session, seal);
 	if (at != MAX_MESSAGES)
@@ -512,8 +521,8 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 			put_end(&call->buf, call->state, why);
 		tape_file_write(&file, &call->state->file_lock, call->buf.data, call->buf.length);
 		size_t init = message_init[call->function - tape_functions];
-		if (TAPE_UNLIKELY(init != NO_MESSAGE) && rv == CKR_OK)
-			note_message(call, init);
+		if (TAPE_UNLIKELY(init != NO_MESSAGE))
+			note_message(call, init, rv == CKR_OK);
 	}
 	if (call->part != 0) {
 		if (TAPE_UNLIKELY(call->buf.data != call->buf.first))

@@ -18,6 +18,15 @@ grep -q ' whole$' summary || fail "$(cat summary)"
 # As a number.
 ! grep -n -m 3 "$((0x4b41454c))\|$((0x4b41454c4b41454c))" t.yaml || fail "the trace has what nobody wrote"
 
+# A message's parameter is its structure, whatever became of the Init call.
+for session in 70 71 72 73 1000; do
+	structure='CK_GCM_MESSAGE_PARAMS\|CK_CCM_MESSAGE_PARAMS'
+	grep "\"C_EncryptMessage\(Begin\)\?\", .*\"hSession\": $session," t.yaml >messages ||
+		fail "no messages in session $session"
+	! grep -v "\"pParameter\": {\"as\": \"\($structure\)\"" messages || fail "addresses in session $session"
+done
+[[ $(grep -c '"CK_CCM_MESSAGE_PARAMS"' <(grep '"hSession": 7[23],' t.yaml)) == 4 ]] || fail "not the structure that was passed"
+
 # What could not be read is said to be so.
 grep -q '"partial": "unreadable"' t.yaml || fail "nothing was unreadable"
 "$P11TAPE" show t.yaml >/dev/null

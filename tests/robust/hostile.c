@@ -573,6 +573,55 @@ static CK_RV mechanisms(void)
 	return CKR_OK;
 }
 
+/*
+ * A message is encrypted although its Init call failed, or was never made, or came to an end: the parameter
+ * is the structure all the same, and the addresses in it are not for the trace. robust-hostile.sh looks for
+ * the sessions 70 to 73, and 1000.
+ */
+static CK_RV message(CK_SESSION_HANDLE session, CK_MECHANISM_TYPE type, bool begins)
+{
+	static CK_BYTE iv[12], tag[16];
+	static CK_GCM_MESSAGE_PARAMS gcm;
+	static CK_CCM_MESSAGE_PARAMS ccm;
+	static CK_BYTE text[16];
+	CK_ULONG length = sizeof(text);
+	CK_MECHANISM mechanism = { type, NULL, 0 };
+	gcm = (CK_GCM_MESSAGE_PARAMS){ iv, sizeof(iv), 0, CKG_NO_GENERATE, tag, 128 };
+	ccm = (CK_CCM_MESSAGE_PARAMS){ 16, iv, sizeof(iv), 0, CKG_NO_GENERATE, tag, sizeof(tag) };
+	void *parameter = type == CKM_AES_CCM ? (void *)&ccm : (void *)&gcm;
+	CK_ULONG size = type == CKM_AES_CCM ? sizeof(ccm) : sizeof(gcm);
+	if (begins)
+		p11->C_MessageEncryptInit(session, &mechanism, 1);
+	p11->C_EncryptMessageBegin(session, parameter, size, NULL, 0);
+	return p11->C_EncryptMessage(session, parameter, size, NULL, 0, text, 16, text, &length);
+}
+
+static CK_RV message_after_failure(void)
+{
+	return message(70, CKM_AES_GCM, true);
+}
+
+static CK_RV message_after_nothing(void)
+{
+	CHECK(message(71, CKM_AES_GCM, false) != CKR_OK);
+	return message(72, CKM_AES_CCM, false);
+}
+
+static CK_RV message_after_cancel(void)
+{
+	CHECK(message(73, CKM_AES_CCM, true) == CKR_OK);
+	CHECK(p11->C_MessageEncryptInit(73, NULL, 0) == CKR_OK);
+	return message(73, CKM_AES_GCM, false);
+}
+
+/* More sessions than anybody keeps in mind. */
+static CK_RV message_after_many(void)
+{
+	for (CK_SESSION_HANDLE session = 1000; session < 1200; session++)
+		CHECK(message(session, CKM_AES_GCM, true) == CKR_OK);
+	return message(1000, CKM_AES_GCM, false);
+}
+
 /* A mechanism that is not there. */
 static CK_RV mechanism_nowhere(void)
 {
@@ -668,6 +717,10 @@ static const struct {
 	CASE(refuse, create_too_long),
 	CASE(refuse, fail_all),
 	CASE(accept, mechanism_nowhere),
+	CASE(refuse, message_after_failure),
+	CASE(refuse, message_after_nothing),
+	CASE(accept, message_after_cancel),
+	CASE(accept, message_after_many),
 	CASE(accept, mechanisms),
 };
 
