@@ -159,6 +159,7 @@ static void make_header_canonical(struct tape_node *header)
 	struct tape_node *process = tape_node_get(header, "process");
 	struct tape_node *path = tape_node_get(tape_node_get(header, "module"), "path");
 	drop(header, "started");
+	drop(header, "clock");
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(in_process); i++)
 		drop(process, in_process[i]);
 	const char *slash =

@@ -79,13 +79,15 @@ struct source {
 	const char *path;
 	char *prefix;     /* program and process, where there are several traces */
 	uint64_t started; /* nanoseconds since 1970, or 0 */
+	uint64_t clock;   /* the monotonic clock then, in nanoseconds, or 0 */
 	uint64_t base;    /* the first start of all traces */
 	uint64_t calls;
 	uint64_t first_thread;
 	bool threads; /* a second thread was seen */
 	bool ended;   /* there was an `end` for the last load */
 	bool done;
-	struct tape_half *end; /* read, and printed only when what follows is known */
+	struct tape_half *end;    /* read, and printed only when what follows is known */
+	struct tape_half *header; /* of the next part, read, and printed behind the part before */
 	struct tape_buf line;
 	uint64_t time; /* of the line, in nanoseconds since 1970 (or since the start) */
 };
@@ -171,13 +173,20 @@ static void paint(const struct settings *settings, struct tape_buf *buf, enum pa
 		tape_put_text(buf, codes[paint]);
 }
 
+/* The lines of a trace stand in its order, which traces are merged by: what did not return comes late. */
+static void pass_time(struct source *source, uint64_t at)
+{
+	if (source->started + at > source->time)
+		source->time = source->started + at;
+}
+
 /* Begin a line at `at` nanoseconds of the trace, if that is known. */
 static void begin_line(const struct settings *settings, struct source *source, bool has_at,
                        uint64_t at, uint64_t thread)
 {
 	char text[32];
 	if (has_at)
-		source->time = source->started + at;
+		pass_time(source, at);
 	if (settings->time) {
 		at += source->started - source->base;
 		snprintf(text, sizeof(text), "%5" PRIu64 ".%06" PRIu64 " ", at / 1000000000,
@@ -350,7 +359,7 @@ static void put_call(const struct settings *settings, struct source *source,
 	     depth--)
 		TAPE_PUT(&source->line, "  ");
 	if (call->has_at && back != NULL && back->has_took)
-		source->time += back->took;
+		pass_time(source, call->at + back->took);
 	if (settings->describe.lines)
 		put_long(settings, &source->line, call, back);
 	else
@@ -508,11 +517,36 @@ static void put_end(const struct settings *settings, struct source *source)
 	source->end = NULL;
 }
 
+static uint64_t clock_of(const struct tape_node *header)
+{
+	const struct tape_node *node = tape_node_get(header, "clock");
+	uint64_t clock;
+	return node != NULL && tape_node_seconds(node, &clock) ? clock : 0;
+}
+
+/* A part begins: in the time of the first one, where a clock that nobody sets says how much later. */
+static void begin_part(struct source *source, const struct tape_node *header)
+{
+	uint64_t clock = clock_of(header);
+	source->ended = false;
+	if (clock != 0 && source->clock != 0)
+		source->started += clock - source->clock;
+	else
+		source->started = parse_time(text_in(header, "started"));
+	source->clock = clock;
+	source->time = source->started;
+}
+
 static void take(const struct settings *settings, struct source *source, struct tape_half *half)
 {
-	if (half->item.kind == TAPE_ITEM_HEADER)
+	bool begins = half->item.kind == TAPE_ITEM_HEADER;
+	if (begins)
 		put_open(settings, source);
 	put_end(settings, source);
+	if (begins && source->line.length != 0) {
+		source->header = half;
+		return;
+	}
 	switch (half->item.kind) {
 	case TAPE_ITEM_CALL:
 	case TAPE_ITEM_NOTIFY:
@@ -526,8 +560,7 @@ static void take(const struct settings *settings, struct source *source, struct 
 		take_return(settings, source, half);
 		break;
 	case TAPE_ITEM_HEADER:
-		source->ended = false;
-		source->started = parse_time(text_in(half->item.node, "started"));
+		begin_part(source, half->item.node);
 		put_header(settings, source, half->item.node);
 		break;
 	case TAPE_ITEM_EVENT:
@@ -541,9 +574,12 @@ static void take(const struct settings *settings, struct source *source, struct 
 static int read_line(const struct settings *settings, struct source *source,
                      struct tape_error *error)
 {
-	struct tape_half *half;
+	struct tape_half *half = source->header;
 	int result = 1;
 	source->line.length = 0;
+	source->header = NULL;
+	if (half != NULL)
+		take(settings, source, half);
 	while (source->line.length == 0 &&
 	       (result = tape_halves_next(&source->halves, &half, error)) > 0)
 		take(settings, source, half);
@@ -593,6 +629,7 @@ static int open_source(const struct settings *settings, struct source *source, c
 		return result;
 	const struct tape_header *header = tape_reader_header(source->halves.reader);
 	source->started = source->time = parse_time(header->started);
+	source->clock = clock_of(header->node);
 	put_header(settings, source, header->node);
 	return 0;
 }
@@ -605,6 +642,7 @@ static void close_source(struct source *source)
 		tape_halves_give(&source->halves, call);
 	}
 	tape_halves_give(&source->halves, source->end);
+	tape_halves_give(&source->halves, source->header);
 	tape_halves_done(&source->halves);
 	tape_buf_done(&source->line);
 	free(source->prefix);
@@ -668,10 +706,40 @@ static struct source *merge(const struct settings *settings, struct source *sour
 	}
 }
 
+static bool is_one_process(const struct source *a, const struct source *b)
+{
+	const struct tape_header *one = tape_reader_header(a->halves.reader);
+	const struct tape_header *other = tape_reader_header(b->halves.reader);
+	return one->pid == other->pid && one->start != 0 && one->start == other->start;
+}
+
+/* The traces of one process have one clock, to which the time of day adds only what was done to it. */
+static void align(struct source *sources, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		size_t j = 0;
+		while (j < i &&
+		       (sources[j].clock == 0 || !is_one_process(&sources[i], &sources[j])))
+			j++;
+		if (j < i && sources[i].clock != 0)
+			sources[i].started = sources[i].time =
+				sources[j].started + sources[i].clock - sources[j].clock;
+	}
+}
+
+static bool shares_process(const struct source *sources, size_t count, size_t index)
+{
+	for (size_t i = 0; i < count; i++)
+		if (i != index && is_one_process(&sources[i], &sources[index]))
+			return true;
+	return false;
+}
+
 /* With several traces every line says whose it is, and times count from the first start. */
 static bool tell_apart(struct source *sources, size_t count)
 {
 	uint64_t first = UINT64_MAX;
+	align(sources, count);
 	for (size_t i = 0; i < count; i++)
 		if (sources[i].started < first)
 			first = sources[i].started;
@@ -686,6 +754,12 @@ static bool tell_apart(struct source *sources, size_t count)
 		tape_buf_init(&buf, NULL, 0, TAPE_MAX_ITEM);
 		tape_describe_text(&buf, header->program, strlen(header->program));
 		tape_put_text(&buf, pid);
+		if (shares_process(sources, count, i)) {
+			const char *slash = strrchr(header->module, '/');
+			const char *name = slash == NULL ? header->module : slash + 1;
+			tape_describe_text(&buf, name, strlen(name));
+			tape_put_char(&buf, ' ');
+		}
 		sources[i].prefix = buf.failed ? NULL : strndup(buf.data, buf.length);
 		tape_buf_done(&buf);
 		if (sources[i].prefix == NULL)

@@ -102,6 +102,7 @@ static int check_header(const struct tape_node *node, struct tape_error *error)
 	static const char *const maps[] = { "process", "module", "abi", "names", "rules" };
 	const struct tape_node *format = tape_node_get(node, "p11tape");
 	uint64_t number;
+	bool has;
 	struct tape_node *map;
 	if (format == NULL)
 		return refuse(error, node,
@@ -125,7 +126,8 @@ static int check_header(const struct tape_node *node, struct tape_error *error)
 		if (result < 0)
 			return result;
 	}
-	return read_number(node, "load", &number, error);
+	int result = read_seconds(node, "clock", &number, &has, error);
+	return result < 0 ? result : read_number(node, "load", &number, error);
 }
 
 static int check_keys(const struct tape_node *node, const char *const *keys, size_t count,

@@ -162,7 +162,9 @@ static void put_header(struct tape_buf *buf, const struct tape_heading *heading,
 	tape_put_decimal(buf, TAPE_FORMAT_VERSION);
 	TAPE_PUT(buf, ", \"version\": \"" TAPE_VERSION "\", \"started\": \"");
 	tape_put(buf, started, tape_time_iso(started, part_started));
-	TAPE_PUT(buf, "\", ");
+	TAPE_PUT(buf, "\", \"clock\": ");
+	tape_put_seconds(buf, part_began, 9);
+	TAPE_PUT(buf, ", ");
 	tape_put_process(buf, origin);
 	TAPE_PUT(buf, "\"parent\": ");
 	tape_put_decimal(buf, (uint64_t)getppid());
@@ -212,6 +214,22 @@ static int prepare_secrets(struct tape_state *state, const struct tape_heading *
 		tape_errno_text(errno));
 }
 
+/*
+ * `at` counts from what the header says in `started`, to the microsecond. The two clocks are read at one
+ * moment: again where the thread had to wait between them.
+ */
+static void begin_time(void)
+{
+	uint64_t before, after;
+	unsigned int tries = 0;
+	do {
+		before = tape_clock_monotonic();
+		part_started = tape_clock_realtime();
+		after = tape_clock_monotonic();
+	} while (after - before > 2000 && ++tries < 10);
+	part_began = before - part_started % 1000;
+}
+
 int tape_record_begin(struct tape_state *state, const struct tape_heading *heading, bool first,
                       struct tape_error *error)
 {
@@ -220,9 +238,7 @@ int tape_record_begin(struct tape_state *state, const struct tape_heading *headi
 	size_t forked_after = atomic_load(&last_id);
 	find_message_inits();
 	atomic_store(&ended, NULL);
-	/* `at` counts from what the header says, to the microsecond: traces are merged by it. */
-	part_started = tape_clock_realtime();
-	part_began = tape_clock_monotonic() - part_started % 1000;
+	begin_time();
 	int result = prepare_secrets(state, heading, first, error);
 	if (result == 0)
 		result = tape_file_open(&file, heading->pattern, &origin, &part, error);
@@ -390,7 +406,7 @@ static void write_call(struct tape_call *call)
 	call->id_at = opening->length;
 	call->id_length = (uint8_t)(buf->length - opening->length);
 	TAPE_PUT(buf, ", \"at\": ");
-	tape_put_seconds(buf, call->began - part_began, 6);
+	tape_put_seconds(buf, call->began - part_began, 9);
 	put_thread(buf, call->thread);
 	if (TAPE_UNLIKELY(call->outer != 0))
 		put_during(buf, inside_notice(call));

@@ -52,6 +52,36 @@ is '12' "$(ids --id 12)"
 "$P11TAPE" show "$golden/session.yaml" | grep -q $'\033' && fail "colours in a pipe"
 "$P11TAPE" show --color always "$golden/session.yaml" | grep -q $'\033' || fail "no colours"
 
+# ---- two modules of one process, one of them loaded twice: whatever is done to the time of day ----
+
+process='"process": {"program": "p", "pid": 5, "start": 9}'
+cat >left.yaml <<END
+- {"p11tape": 1, "started": "2026-11-21T10:00:00.000000Z", "clock": 100.000000000, $process, "module": {"path": "/left.so"}}
+- {"call": "C_Logout", "id": 1, "at": 1.000000000, "in": {"hSession": 1}}
+- {"return": 1, "rv": "CKR_OK", "took": 0.500000000}
+- {"end": "unload", "last": 1, "open": []}
+- {"p11tape": 1, "started": "2026-11-21T09:00:00.000000Z", "clock": 103.000000000, $process, "load": 2, "module": {"path": "/left.so"}}
+- {"call": "C_Logout", "id": 2, "at": 0.500000000, "in": {"hSession": 2}}
+- {"call": "C_Logout", "id": 3, "at": 0.500000000, "in": {"hSession": 5}}
+- {"return": 2, "rv": "CKR_OK", "took": 0.100000001}
+- {"end": "exit", "load": 2, "last": 3, "open": [3]}
+END
+cat >right.yaml <<END
+- {"p11tape": 1, "started": "2026-11-21T11:00:00.000000Z", "clock": 102.000000000, $process, "module": {"path": "/right.so"}}
+- {"call": "C_Logout", "id": 1, "at": 0.200000000, "in": {"hSession": 11}}
+- {"return": 1, "rv": "CKR_OK", "took": 0.100000000}
+- {"call": "C_Logout", "id": 2, "at": 1.500000000, "in": {"hSession": 12}}
+- {"return": 2, "rv": "CKR_OK", "took": 0.100000000}
+- {"end": "exit", "last": 2, "open": []}
+END
+printf '%s\n' 'left 1' unload 'right 11' load 'right 12' exit 'left 2' 'left 5' exit >expected
+for order in 'left right' 'right left'; do
+	read -r first second <<<"$order"
+	"$P11TAPE" show "$first.yaml" "$second.yaml" >shown 2>/dev/null
+	sed -n 's/.* \([a-z]*\)\.so [#0-9 ]*C_Logout.*hSession=\([0-9]*\)).*/\1 \2/p; s/.*so +++ end: \([a-z]*\).*/\1/p; s/.*load 2$/load/p' shown >order
+	same "traces of one process, merged ($order)" order expected
+done
+
 # ---- what a trace says cannot command the terminal ----
 
 cat >hostile.yaml <<'END'

@@ -63,6 +63,15 @@ copy back "$work/one.so"
 whole back.yaml 51
 whole front.yaml 51
 same "what came through" <(texts front.yaml) <(texts back.yaml)
+# A call of the inner one returns before the outer one that it is in, however little time lies between.
+for order in 'front back' 'back front'; do
+	read -r first second <<<"$order"
+	"$P11TAPE" show "$first.yaml" "$second.yaml" >shown
+	sed -n 's/^[^ ]* \([^ ]*\) .*text \([0-9]*\).*/\2 \1/p' shown >merged
+	same "inner and outer calls ($order)" merged <(for ((i = 0; i < 50; i++)); do
+		printf '%d one.so\n%d back.so\n' $i $i
+	done)
+done
 
 # In a ring, and to itself: no hang, a sentence, an error.
 for ring in 'front back' 'back back'; do

@@ -6,7 +6,6 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "tests/robust/robust.h"
 
@@ -31,8 +30,6 @@ int main(int argc, char **argv)
 		char text[32];
 		int size = snprintf(text, sizeof(text), "text %lu", i);
 		CK_FUNCTION_LIST *list = lists[i % (unsigned long)modules];
-		/* Times are written in microseconds. */
-		nanosleep(&(struct timespec){ .tv_nsec = 5000 }, NULL);
 		CHECK(list->C_SignUpdate(1, (CK_BYTE *)text, (CK_ULONG)size) == CKR_OK);
 	}
 	return 0;
