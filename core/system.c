@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -131,9 +133,31 @@ bool tape_peek_length(const char *from, size_t limit, size_t *ret_length)
 	return false;
 }
 
+/* Both signals come to the thread that writes, hence it can take them back. */
+long tape_write_quietly(int fd, const char *bytes, size_t size)
+{
+	sigset_t ours, before, pending;
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGPIPE);
+	sigaddset(&ours, SIGXFSZ);
+	sigpending(&pending);
+	pthread_sigmask(SIG_BLOCK, &ours, &before);
+	long written = syscall(SYS_write, fd, bytes, size);
+	int why = errno;
+	int raised = written >= 0 ? 0 : why == EPIPE ? SIGPIPE : why == EFBIG ? SIGXFSZ : 0;
+	if (raised != 0 && !sigismember(&pending, raised)) {
+		sigdelset(&ours, raised == SIGPIPE ? SIGXFSZ : SIGPIPE);
+		while (sigtimedwait(&ours, NULL, &(struct timespec){ 0 }) < 0 && errno == EINTR)
+			;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	errno = why;
+	return written;
+}
+
 static uint64_t clock_ns(clockid_t clock)
 {
-	struct timespec now;
+	struct timespec now = { 0 };
 	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }

@@ -35,6 +35,12 @@ TAPE_MUST_CHECK bool tape_readable(const void *from, size_t size);
  */
 TAPE_MUST_CHECK bool tape_peek_length(const char *from, size_t limit, size_t *ret_length);
 
+/*
+ * write() without the signals that it can raise, SIGPIPE and SIGXFSZ, and without being a cancellation
+ * point. Returns what write() does, with errno. The calling thread's mask changes meanwhile.
+ */
+long tape_write_quietly(int fd, const char *bytes, size_t size);
+
 /* Nanoseconds of CLOCK_MONOTONIC and of CLOCK_REALTIME. */
 uint64_t tape_clock_monotonic(void);
 uint64_t tape_clock_realtime(void);

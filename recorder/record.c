@@ -40,6 +40,12 @@ static const char *_Atomic ended; /* why the end stands there already: it is sai
 static bool keep_pins;
 static struct tape_secrets secrets; /* children go on with their parent's names */
 
+/* How long a thread is away at least if it has changed a limit, and how often it is looked at anyway. */
+#define AWAY_NS 100u
+#define LOOK_NS 10000u
+
+static atomic_uint looked; /* at the limit of the file's size; nanoseconds, which wrap */
+
 /* ---- message operations ---------------------------------------------------------------------- */
 
 /*
@@ -293,7 +299,9 @@ void tape_record_end(struct tape_state *state, const char *why)
 		return;
 	tape_buf_init(&buf, text, sizeof(text), sizeof(text));
 	put_end(&buf, state, why);
+	tape_file_look(&file);
 	tape_file_write(&file, &state->file_lock, buf.data, buf.length);
+	tape_file_tell_lost(&file, &state->file_lock);
 	atomic_store(&ended, why);
 }
 
@@ -319,6 +327,7 @@ void tape_record_passed_through(struct tape_state *state, const char *name)
 	TAPE_PUT(&buf, "- {\"passed-through\": ");
 	tape_put_quoted_lossy(&buf, name, strnlen(name, sizeof(text) / 4));
 	TAPE_PUT(&buf, "}\n");
+	tape_file_look(&file);
 	tape_file_write(&file, &state->file_lock, buf.data, buf.length);
 }
 
@@ -455,6 +464,23 @@ static void write_return(struct tape_call *call, CK_RV rv, uint64_t returned)
 	put_rv(buf, rv, returned - call->began);
 }
 
+/*
+ * A program may lower the limit of files' sizes between two calls. To look each time would cost half of what
+ * a write does; but lowering it takes a system call, and where none can have been made, nothing has changed
+ * but by another thread.
+ */
+static void look_at_limit(const struct tape_call *call)
+{
+	unsigned int now = (unsigned int)call->began;
+	const struct tape_thread *thread = call->thread;
+	if (TAPE_LIKELY(thread != NULL) &&
+	    now - atomic_load_explicit(&thread->left, memory_order_relaxed) < AWAY_NS &&
+	    now - atomic_load_explicit(&looked, memory_order_relaxed) < LOOK_NS)
+		return;
+	atomic_store_explicit(&looked, now, memory_order_relaxed);
+	tape_file_look(&file);
+}
+
 static void open_call(struct tape_call *call)
 {
 	struct tape_thread *thread = tape_thread_find(call->state);
@@ -504,6 +530,7 @@ tape_any_fn tape_record_enter(struct tape_call *call, unsigned int set, enum tap
 		call->part = atomic_load_explicit(&call->state->part, memory_order_relaxed);
 		call->began = tape_clock_monotonic();
 		open_call(call);
+		look_at_limit(call);
 		write_call(call);
 	}
 	if (TAPE_UNLIKELY(call->synthetic))
@@ -530,8 +557,11 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 	if (TAPE_UNLIKELY(call->finds))
 		tape_discovery_leave(call, rv);
 	if (TAPE_LIKELY(is_ours(call->state, call->part))) {
-		write_return(call, rv, tape_clock_monotonic());
+		uint64_t returned = tape_clock_monotonic();
+		write_return(call, rv, returned);
 		close_call(call);
+		if (TAPE_UNLIKELY(returned - call->began > LOOK_NS))
+			tape_file_look(&file);
 		const char *why = atomic_load_explicit(&ended, memory_order_relaxed);
 		if (TAPE_UNLIKELY(why != NULL))
 			put_end(&call->buf, call->state, why);
@@ -539,6 +569,10 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 		size_t init = message_init[call->function - tape_functions];
 		if (TAPE_UNLIKELY(init != NO_MESSAGE))
 			note_message(call, init, rv == CKR_OK);
+		if (TAPE_LIKELY(call->thread != NULL))
+			atomic_store_explicit(&call->thread->left,
+			                      (unsigned int)tape_clock_monotonic(),
+			                      memory_order_relaxed);
 	}
 	if (call->part != 0) {
 		if (TAPE_UNLIKELY(call->buf.data != call->buf.first))

@@ -33,6 +33,7 @@ struct tape_thread {
 	atomic_size_t open;     /* id of the innermost call or notification that it is in, or 0 */
 	atomic_size_t notice;   /* id of the innermost notification that it is in, or 0 */
 	atomic_uintptr_t frame; /* where that one's stack begins */
+	atomic_uint left;       /* when it last left us, in nanoseconds, which wrap */
 	unsigned int number;
 };
 

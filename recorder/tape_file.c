@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -287,10 +286,18 @@ static int park(int fd, int high)
 	return parked;
 }
 
+void tape_file_look(struct tape_file *file)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY)
+		atomic_fetch_and(&file->careful, ~(unsigned int)TAPE_FILE_LIMITED);
+	else
+		atomic_fetch_or(&file->careful, TAPE_FILE_LIMITED);
+}
+
 static int take(struct tape_file *file, int fd)
 {
 	struct stat status;
-	struct rlimit limit;
 	if (fstat(fd, &status) != 0)
 		status.st_ino = 0;
 	fd = park(fd, HIGH_DESCRIPTOR);
@@ -299,8 +306,8 @@ static int take(struct tape_file *file, int fd)
 	file->home = fd;
 	file->device = status.st_dev;
 	file->inode = status.st_ino;
-	file->limited = getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
-	atomic_store(&file->careful, file->limited);
+	atomic_store(&file->careful, 0);
+	tape_file_look(file);
 	atomic_store(&file->fd, fd);
 	return 0;
 }
@@ -492,24 +499,6 @@ static inline ssize_t write_uncancelled(int fd, const char *bytes, size_t size)
 	return (ssize_t)syscall(SYS_write, fd, bytes, size);
 }
 
-/* A write beyond RLIMIT_FSIZE raises SIGXFSZ, which is ours to bear and not the application's. */
-static ssize_t write_quietly(int fd, const char *bytes, size_t size)
-{
-	sigset_t ours, before, pending;
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGXFSZ);
-	sigpending(&pending);
-	pthread_sigmask(SIG_BLOCK, &ours, &before);
-	ssize_t written = write_uncancelled(fd, bytes, size);
-	int why = errno;
-	if (written < 0 && why == EFBIG && !sigismember(&pending, SIGXFSZ))
-		while (sigtimedwait(&ours, NULL, &(struct timespec){ 0 }) < 0 && errno == EINTR)
-			;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	errno = why;
-	return written;
-}
-
 /* Find the file again by its path, since the application closed our descriptor with its own. */
 static int reopen(struct tape_file *file)
 {
@@ -542,8 +531,7 @@ static ssize_t write_some(struct tape_file *file, const char *bytes, size_t size
 	for (;;) {
 		if (fd < 0)
 			return -1;
-		ssize_t written = file->limited ? write_quietly(fd, bytes, size)
-		                                : write_uncancelled(fd, bytes, size);
+		ssize_t written = tape_write_quietly(fd, bytes, size);
 		if (written >= 0 || errno == EINTR) {
 			if (written >= 0)
 				return written;
@@ -657,7 +645,7 @@ static TAPE_COLD void write_carefully(struct tape_file *file, struct tape_lock *
 	int cancel;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	tape_lock_take(lock);
-	atomic_store(&file->careful, true);
+	atomic_fetch_or(&file->careful, TAPE_FILE_TROUBLED);
 	if (done != 0) {
 		done += write_all(file, lines + done, length - done);
 		if (done != length && file->rest != NULL)
@@ -668,10 +656,10 @@ static TAPE_COLD void write_carefully(struct tape_file *file, struct tape_lock *
 	           !write_line(file, lines, length)) {
 		file->lost++;
 	}
-	bool well = !file->dead && file->rest == NULL && file->lost == 0;
-	if (!well)
+	if (file->dead || file->rest != NULL || file->lost != 0)
 		tell_once(file);
-	atomic_store(&file->careful, !well || file->limited);
+	else
+		atomic_fetch_and(&file->careful, ~(unsigned int)TAPE_FILE_TROUBLED);
 	tape_lock_give(lock);
 	pthread_setcancelstate(cancel, &cancel);
 }
@@ -681,7 +669,8 @@ void tape_file_write(struct tape_file *file, struct tape_lock *lock, const char 
 {
 	int fd = atomic_load_explicit(&file->fd, memory_order_relaxed);
 	ssize_t written = 0;
-	if (TAPE_LIKELY(fd >= 0 && !atomic_load_explicit(&file->careful, memory_order_relaxed))) {
+	if (TAPE_LIKELY(fd >= 0 &&
+	                atomic_load_explicit(&file->careful, memory_order_relaxed) == 0)) {
 		written = write_uncancelled(fd, lines, length);
 		if (TAPE_LIKELY(written == (ssize_t)length))
 			return;
@@ -689,4 +678,19 @@ void tape_file_write(struct tape_file *file, struct tape_lock *lock, const char 
 		return;
 	}
 	write_carefully(file, lock, lines, length, written < 0 ? 0 : (size_t)written);
+}
+
+void tape_file_tell_lost(struct tape_file *file, struct tape_lock *lock)
+{
+	if ((atomic_load(&file->careful) & TAPE_FILE_TROUBLED) == 0)
+		return;
+	tape_lock_take(lock);
+	uint64_t lost = file->lost;
+	bool torn = file->dead || file->rest != NULL;
+	tape_lock_give(lock);
+	/* The `end` is among them. */
+	if (lost > 1 || torn)
+		tape_tell("the trace %s ends too early: %llu lines of calls are missing%s: %s",
+		          file->path, (unsigned long long)(lost > 1 ? lost - 1 : 0),
+		          torn ? ", and part of its last one" : "", tape_errno_text(file->why));
 }

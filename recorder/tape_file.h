@@ -35,8 +35,7 @@ struct tape_part {
 struct tape_file {
 	atomic_int fd;       /* TAPE_FILE_CLOSED, TAPE_FILE_LOST or a descriptor */
 	int home;            /* the number that the descriptor had at first */
-	atomic_bool careful; /* write under the lock: something is wrong, or soon may be */
-	bool limited;        /* RLIMIT_FSIZE is set: a write may raise SIGXFSZ */
+	atomic_uint careful; /* why lines are written under the lock: TAPE_FILE_TROUBLED… */
 	bool dead;           /* the end of a line is lost: nothing can be written behind it */
 	bool told;
 	dev_t device;
@@ -52,6 +51,9 @@ struct tape_file {
 
 #define TAPE_FILE_CLOSED (-1)
 #define TAPE_FILE_LOST (-2) /* closed by the application, and not to be found by its path */
+
+#define TAPE_FILE_TROUBLED 1u /* something is to be written before the next line, or again */
+#define TAPE_FILE_LIMITED 2u  /* RLIMIT_FSIZE is set: a write may raise SIGXFSZ */
 
 /*
  * Create the file that `pattern` names (or go on in it, where this process wrote it), mode 0600.
@@ -78,11 +80,21 @@ static inline bool tape_file_is_open(const struct tape_file *file)
 }
 
 /*
+ * Look at RLIMIT_FSIZE, which the program may have changed. May change errno. A line that begins below the
+ * limit is cut at it, which is trouble like any other; one that begins at the limit or beyond raises a
+ * signal, hence who writes looks first.
+ */
+void tape_file_look(struct tape_file *file);
+
+/*
  * Append whole lines with one write(). Never fails the caller: lines that cannot be written are counted
  * and a gap says so as soon as writing works again. May change errno. `lock` is only taken in trouble.
  */
 void tape_file_write(struct tape_file *file, struct tape_lock *lock, const char *lines,
                      size_t length);
+
+/* Behind the end: say on standard error what is missing, where no gap could be written. */
+void tape_file_tell_lost(struct tape_file *file, struct tape_lock *lock);
 
 /* Append what a header says of the process and the module: the text that files are recognised by. */
 void tape_put_process(struct tape_buf *buf, const struct tape_origin *origin);

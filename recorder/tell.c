@@ -2,36 +2,12 @@
 #include "recorder/tell.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-/*
- * Standard error may be a pipe that nobody reads, or a file at its limit: the signals that a write then
- * raises are ours to bear. They come to the thread that writes, hence it can take them back.
- */
-static void write_quietly(const char *line, size_t length)
-{
-	sigset_t ours, before, pending;
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGPIPE);
-	sigaddset(&ours, SIGXFSZ);
-	sigpending(&pending);
-	pthread_sigmask(SIG_BLOCK, &ours, &before);
-	/* Where nobody listens nothing is lost that could be helped. */
-	ssize_t written = write(STDERR_FILENO, line, length);
-	int raised = written >= 0 ? 0 : errno == EPIPE ? SIGPIPE : errno == EFBIG ? SIGXFSZ : 0;
-	if (raised != 0 && !sigismember(&pending, raised)) {
-		sigdelset(&ours, raised == SIGPIPE ? SIGXFSZ : SIGPIPE);
-		while (sigtimedwait(&ours, NULL, &(struct timespec){ 0 }) < 0 && errno == EINTR)
-			;
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
+#include "core/system.h"
 
 void tape_tell(const char *format, ...)
 {
@@ -47,7 +23,8 @@ void tape_tell(const char *format, ...)
 	if (wanted > 0)
 		length += strlen(line + length);
 	line[length++] = '\n';
-	write_quietly(line, length);
+	/* Where nobody listens nothing is lost that could be helped. */
+	tape_write_quietly(STDERR_FILENO, line, length);
 	errno = saved;
 }
 

@@ -29,7 +29,7 @@ static void write_all(int fd, const char *text, size_t length)
 {
 	int saved = errno;
 	while (length != 0) {
-		ssize_t done = write(fd, text, length);
+		ssize_t done = tape_write_quietly(fd, text, length);
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
