@@ -52,6 +52,22 @@ grep -q "^p11tape: the trace $work/t.yaml cannot be written: the file would beco
 [[ $(tail -n 1 t.yaml) == '- {"end": "exit"'* ]] || fail "no end behind the gap"
 rm t.yaml
 
+# The limit is lowered later, below what is there already; it is raised again, or it is not.
+"$program" "$recorder" lowered "$P11TAPE_TRACE" >output 2>stderr || fail "$?: $(cat stderr)"
+adds_up t.yaml output 'EFBIG '
+[[ $(tail -n 1 t.yaml) == '- {"end": "exit"'* ]] || fail "no end behind the gap"
+! grep 'ends too early' stderr || fail "nothing is missing at the end"
+rm t.yaml
+# What it prints goes through a pipe: the limit is for all files.
+"$program" "$recorder" lowered "$P11TAPE_TRACE" keep 2>&1 | cat >output
+[[ ${PIPESTATUS[0]} == 0 ]] || fail "$(cat output)"
+lines=$(sed -n "s|^p11tape: the trace $P11TAPE_TRACE ends too early: \([0-9]*\) lines of calls are missing: the file.*|\1|p" output)
+[[ $lines == 22 ]] || fail "11 calls are missing: $(cat output)"
+# With these lines everything is there.
+echo "- {\"gap\": $lines, \"why\": \"EFBIG\"}" >>t.yaml
+adds_up t.yaml output 'EFBIG '
+rm t.yaml
+
 # ---- a full disk
 
 if [[ $EUID == 0 ]] && unshare -m true 2>/dev/null; then
@@ -118,6 +134,12 @@ adds_up t.yaml output ''
 grep -q '^p11tape: the trace .* cannot be created: operation not permitted.* go unrecorded$' stderr || fail "$(cat stderr)"
 [[ $(echo t*.yaml) == t.yaml && $(wc -l <stderr) == 1 ]] || fail "$(echo t*.yaml; cat stderr)"
 rm t.yaml
+# The same before the first call: the caller is failed, and told why.
+for what in "$target" random; do
+	"$program" "$recorder" confined "$what" 2>stderr || fail "$what: $(cat stderr)"
+	[[ ! -e t.yaml && $(wc -l <stderr) == 1 ]] || fail "$what: $(cat stderr)"
+done
+grep -q '^p11tape: the system gives no random numbers (operation not permitted)' stderr || fail "$(cat stderr)"
 # Read-only from the beginning: the caller is failed.
 if P11TAPE_TRACE=/proc/t.yaml "$program" "$recorder" steady 10 >/dev/null 2>stderr; then
 	fail "a trace in /proc"

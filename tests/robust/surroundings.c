@@ -10,7 +10,11 @@
  *                                              already), then have none free afterwards
  *   robust-surroundings MODULE closefrom DIRECTORY [MODULE]   close everything, then open files
  *   robust-surroundings MODULE gone DIRECTORY  remove the trace's directory, call on, fork, call on
+ *   robust-surroundings MODULE lowered TRACE [keep]   lower the limit of files' sizes to where the trace
+ *                                              ends and thereabouts, call on, raise it (or not), call on
  *   robust-surroundings MODULE sandbox         forbid to open anything, call on, fork, call on
+ *   robust-surroundings MODULE confined TARGET|random   the same, or that there are no random numbers,
+ *                                              before the first call
  *   robust-surroundings MODULE broken-pipe|closed   fail to load with such a standard error
  */
 #include <dlfcn.h>
@@ -246,6 +250,39 @@ static void steady(const char *module, unsigned long count, const char *file)
 	printf("calls %lu\n", calls);
 }
 
+static void limit_sizes(rlim_t size)
+{
+	struct rlimit limit;
+	CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+	limit.rlim_cur = size;
+	CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+static void fork_and_call(void);
+
+/* The signal is left at its default, which ends the program. Sandboxes lower the limit to nothing at all. */
+static void lowered(const char *module, const char *trace, bool keep)
+{
+	static const int past_end[] = { 0, -1, 1, 150, -100, 0 };
+	struct stat status;
+	load(module);
+	call_steadily(10);
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(past_end); i++) {
+		CHECK(stat(trace, &status) == 0);
+		limit_sizes((rlim_t)(status.st_size + past_end[i]));
+		call_steadily(5);
+		limit_sizes(RLIM_INFINITY);
+		call_steadily(3);
+	}
+	limit_sizes(0);
+	call_steadily(1);
+	fork_and_call();
+	call_steadily(10);
+	if (!keep)
+		limit_sizes(RLIM_INFINITY);
+	printf("calls %lu\n", calls);
+}
+
 static void fill_descriptors(void)
 {
 	while (open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0)
@@ -341,10 +378,8 @@ static void gone(const char *module, const char *directory)
 	printf("calls %lu\n", calls);
 }
 
-static void sandbox(const char *module)
+static void confine(bool random)
 {
-	load(module);
-	call_steadily(10);
 #define FORBID(name)                                           \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), \
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
@@ -357,16 +392,48 @@ static void sandbox(const char *module)
 		FORBID(openat),
 		FORBID(openat2),
 		FORBID(process_vm_readv),
+		FORBID(prlimit64),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_filter no_random[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		FORBID(getrandom),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = { TAPE_ARRAY_SIZE(filter), filter };
+	if (random)
+		program = (struct sock_fprog){ TAPE_ARRAY_SIZE(no_random), no_random };
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-	CHECK(open("/dev/null", O_RDONLY) < 0 && errno == EPERM);
+	CHECK(random || (open("/dev/null", O_RDONLY) < 0 && errno == EPERM));
+}
+
+static void sandbox(const char *module)
+{
+	load(module);
+	call_steadily(10);
+	confine(false);
 	call_steadily(10);
 	fork_and_call();
 	call_steadily(10);
 	printf("calls %lu\n", calls);
+}
+
+/* There is no trace: the caller is failed, each time, and lives. */
+static void confined(const char *module, const char *what)
+{
+	CK_C_GetFunctionList get_list;
+	CK_FUNCTION_LIST *list = NULL;
+	bool random = strcmp(what, "random") == 0;
+	void *handle = dlopen(module, RTLD_NOW | RTLD_LOCAL);
+	CHECK(handle != NULL);
+	CHECK(random || dlopen(what, RTLD_NOW | RTLD_LOCAL) != NULL);
+	robust_symbol(handle, "C_GetFunctionList", &get_list);
+	confine(random);
+	CHECK(get_list(&list) == CKR_GENERAL_ERROR);
+	CHECK(get_list(&list) == CKR_GENERAL_ERROR);
+	CHECK(list == NULL);
+	CHECK(dlclose(handle) == 0);
 }
 
 static void without_stderr(const char *module, bool pipes)
@@ -408,6 +475,10 @@ int main(int argc, char **argv)
 		close_all(argv[1], extra, more);
 	else if (strcmp(mode, "gone") == 0 && extra != NULL)
 		gone(argv[1], extra);
+	else if (strcmp(mode, "lowered") == 0 && extra != NULL)
+		lowered(argv[1], extra, more != NULL);
+	else if (strcmp(mode, "confined") == 0 && extra != NULL)
+		confined(argv[1], extra);
 	else if (strcmp(mode, "sandbox") == 0)
 		sandbox(argv[1]);
 	else if (strcmp(mode, "broken-pipe") == 0 || strcmp(mode, "closed") == 0)
