@@ -76,13 +76,15 @@ rm -f t*.yaml
 check output 0
 
 rm -f t*.yaml
-"$program" "$P11TAPE_RECORDER_SO" clone >output
+"$program" "$P11TAPE_RECORDER_SO" clones "$forks" >output
 check output 0
 check_forked t.*.yaml
 
+# What a child becomes by exec has nothing of its parent but the environment.
 rm -f t*.yaml
-"$program" "$P11TAPE_RECORDER_SO" vfork >output
+"$program" "$P11TAPE_RECORDER_SO" spawns "$forks" >output
 check output 0
+! grep -l '"forked-after"' t*.yaml || fail "an exec counts as a fork"
 
 # The process stays, the program is another one: it has a file of its own and its ids begin again.
 rm -f t*.yaml
@@ -109,4 +111,19 @@ for mode in exit _exit term; do
 	validates "$([[ $mode == exit ]] && echo 0 || echo 1)" t.yaml
 	"$P11TAPE" validate t.yaml >summary 2>&1 || true
 	grep -q '^t.yaml: 9 calls, 1 thread, ' summary || fail "$mode: $(cat summary)"
+done
+
+# The process lives as long as its last thread does.
+rm -f t*.yaml
+"$program" "$P11TAPE_RECORDER_SO" main-exit >output
+check output 0
+
+# The others call on until they are stopped: behind the end, which is said again, or in the midst of a call.
+for ((try = 0; try < forks / 10 + 1; try++)); do
+	rm -f t*.yaml
+	"$program" "$P11TAPE_RECORDER_SO" thread-exit
+	status=0
+	"$P11TAPE" validate t.yaml >summary 2>&1 || status=$?
+	((status <= 1)) || fail "thread-exit: $(cat summary)"
+	grep -q '^- {"end": "exit"' t.yaml || fail "thread-exit: no end"
 done

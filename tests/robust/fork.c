@@ -3,20 +3,23 @@
  * Processes in every way that Linux makes them, while calls are going on.
  *
  *   robust-fork MODULE hammer COUNT     fork COUNT times while 8 threads call; print what each child did
+ *   robust-fork MODULE clones COUNT     the same with raw clone(2), without CLONE_VM
+ *   robust-fork MODULE spawns COUNT     the same with posix_spawn() and with vfork(), of this program, which
+ *                                       records again
  *   robust-fork MODULE inside COUNT     the same, but the module forks, in the middle of calls
- *   robust-fork MODULE clone            raw clone(2) without CLONE_VM
- *   robust-fork MODULE vfork            vfork() and exec of this program, which records again
  *   robust-fork MODULE exec             exec of this program, which records again as the same process
  *   robust-fork MODULE daemon FILE      become a daemon, go on calling, make FILE
  *   robust-fork MODULE exit|_exit|term  make calls and end so, without C_Finalize
+ *   robust-fork MODULE thread-exit      exit() in a thread, while others are inside calls
+ *   robust-fork MODULE main-exit        the first thread ends before the others do
  *
  * Lines printed: "child PID HOW" (HOW is exit, _exit or silent: made no calls), "calls NUMBER" made by
  * the first process.
  */
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +35,9 @@
 #define WORKERS 8
 #define VALUE "the module was here"
 
+extern char **environ;
+
+static const char *path;
 static CK_FUNCTION_LIST_3_2 *p11;
 static CK_C_GetFunctionList get_list;
 static atomic_ulong calls;
@@ -117,17 +123,55 @@ static _Noreturn void live(unsigned int how)
 	_exit(0);
 }
 
-static void hammer(unsigned int count, bool inside)
+/* glibc does not know of this process: nothing of it but plain system calls may run there. */
+static pid_t clone_and_live(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0) {
+		alarm(50);
+		call_around();
+		syscall(SYS_exit_group, 0);
+	}
+	return pid;
+}
+
+static pid_t run_again(const char *program, bool by_vfork)
+{
+	char *const arguments[] = { (char *)(uintptr_t)program, (char *)(uintptr_t)path,
+		                    (char *)(uintptr_t) "exit", NULL };
+	pid_t pid;
+	if (!by_vfork) {
+		CHECK(posix_spawn(&pid, program, NULL, NULL, arguments, environ) == 0);
+		return pid;
+	}
+	pid = vfork();
+	if (pid == 0) {
+		execv(program, arguments);
+		_exit(127);
+	}
+	return pid;
+}
+
+enum way { BY_FORK, IN_THE_MODULE, BY_CLONE, BY_EXEC };
+
+static void hammer(const char *program, unsigned int count, enum way way)
 {
 	static const char *const hows[] = { "exit", "_exit", "silent" };
 	pthread_t threads[WORKERS];
 	for (size_t i = 0; i < WORKERS; i++)
 		CHECK(pthread_create(&threads[i], NULL, work, NULL) == 0);
-	forks = inside;
+	forks = way == IN_THE_MODULE;
 	for (unsigned int i = 0; i < count; i++) {
+		const char *how = hows[i % 3];
 		CK_INFO info = { 0 };
 		pid_t pid;
-		if (inside) {
+		if (way == BY_CLONE) {
+			pid = clone_and_live();
+			how = "_exit";
+		} else if (way == BY_EXEC) {
+			pid = run_again(program, i % 2 == 0);
+			how = "exit";
+		} else if (way == IN_THE_MODULE) {
 			/* Both processes come back from this call; it is the parent's. */
 			CHECK(CALL(p11->C_GetInfo(&info)) == CKR_OK);
 			pid = atomic_load(&forked_inside);
@@ -138,7 +182,7 @@ static void hammer(unsigned int count, bool inside)
 		CHECK(pid >= 0);
 		if (pid == 0)
 			live(i);
-		printf("child %d %s\n", (int)pid, hows[i % 3]);
+		printf("child %d %s\n", (int)pid, how);
 		CHECK(robust_wait(pid) == 0);
 	}
 	atomic_store(&stop, true);
@@ -148,37 +192,45 @@ static void hammer(unsigned int count, bool inside)
 	printf("calls %lu\n", atomic_load(&calls));
 }
 
-static void raw_clone(void)
+static void exec_again(const char *program)
 {
-	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-	CHECK(pid >= 0);
-	if (pid == 0) {
-		call_around();
-		/* glibc does not know of this process: nothing else of it may run. */
-		syscall(SYS_exit_group, 0);
-	}
-	printf("child %d _exit\n", (int)pid);
-	CHECK(robust_wait(pid) == 0);
+	char *const arguments[] = { strdup(program), strdup(path), strdup("exit"), NULL };
 	printf("calls %lu\n", atomic_load(&calls));
+	fflush(stdout);
+	execv(program, arguments);
+	robust_fail(__FILE__, __LINE__, program);
 }
 
-static void exec_again(const char *program, const char *module, bool by_vfork)
+static void *exit_soon(void *unused)
 {
-	char *const arguments[] = { strdup(program), strdup(module), strdup("exit"), NULL };
-	if (!by_vfork) {
-		printf("calls %lu\n", atomic_load(&calls));
-		fflush(stdout);
-		execv(program, arguments);
-		robust_fail(__FILE__, __LINE__, program);
-	}
-	pid_t pid = vfork();
-	if (pid == 0) {
-		execv(program, arguments);
-		_exit(127);
-	}
-	CHECK(pid > 0 && robust_wait(pid) == 0);
+	(void)unused;
+	for (int i = 0; i < 20; i++)
+		call_around();
+	exit(0);
+}
+
+static void *call_on(void *first)
+{
+	/* There is no other way to see that it is gone. */
+	pthread_join(*(pthread_t *)first, NULL);
 	call_around();
-	printf("child %d exit\ncalls %lu\n", (int)pid, atomic_load(&calls));
+	printf("calls %lu\n", atomic_load(&calls));
+	return NULL;
+}
+
+static _Noreturn void end_otherwise(bool in_a_thread)
+{
+	static pthread_t first;
+	pthread_t thread;
+	first = pthread_self();
+	for (size_t i = 0; in_a_thread && i < WORKERS; i++)
+		CHECK(pthread_create(&thread, NULL, work, NULL) == 0);
+	alarm(50);
+	CHECK(pthread_create(&thread, NULL, in_a_thread ? exit_soon : call_on, &first) == 0);
+	if (!in_a_thread)
+		pthread_exit(NULL);
+	for (;;)
+		pause();
 }
 
 static void become_daemon(const char *file)
@@ -213,14 +265,17 @@ int main(int argc, char **argv)
 	unsigned int count = argc > 3 ? (unsigned int)strtoul(argv[3], NULL, 10) : 1;
 	if (argc < 3)
 		return 2;
-	begin(argv[1]);
+	path = argv[1];
+	begin(path);
 	call_around();
 	if (strcmp(mode, "hammer") == 0 || strcmp(mode, "inside") == 0)
-		hammer(count, mode[0] == 'i');
-	else if (strcmp(mode, "clone") == 0)
-		raw_clone();
-	else if (strcmp(mode, "vfork") == 0 || strcmp(mode, "exec") == 0)
-		exec_again(argv[0], argv[1], mode[0] == 'v');
+		hammer(argv[0], count, mode[0] == 'i' ? IN_THE_MODULE : BY_FORK);
+	else if (strcmp(mode, "clones") == 0 || strcmp(mode, "spawns") == 0)
+		hammer(argv[0], count, mode[0] == 'c' ? BY_CLONE : BY_EXEC);
+	else if (strcmp(mode, "exec") == 0)
+		exec_again(argv[0]);
+	else if (strcmp(mode, "thread-exit") == 0 || strcmp(mode, "main-exit") == 0)
+		end_otherwise(mode[0] == 't');
 	else if (strcmp(mode, "daemon") == 0 && argc > 3)
 		become_daemon(argv[3]);
 	else if (strcmp(mode, "_exit") == 0)
