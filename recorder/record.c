@@ -42,7 +42,7 @@ static struct tape_secrets secrets; /* children go on with their parent's names 
 
 /* How long a thread is away at least if it has changed a limit, and how often it is looked at anyway. */
 #define AWAY_NS 100u
-#define LOOK_NS 10000u
+#define LOOK_NS 100000u
 
 static atomic_uint looked; /* at the limit of the file's size; nanoseconds, which wrap */
 
