@@ -3,7 +3,9 @@
 #
 # exports.sh MODULE: is MODULE fit to be loaded into other people's programs? It shows the functions
 # of functions.def and nothing else, brings libyaml (if any) inside, needs nothing but libc, and its
-# tables cannot be bent to another module's C_ functions.
+# tables cannot be bent to another module's C_ functions. It has no thread-local storage, no key and no
+# handler that would outlive it, and calls nothing that changes or ends its host. The recorder leaves the
+# host's heap alone.
 set -euo pipefail
 export LC_ALL=C
 
@@ -32,7 +34,7 @@ among()
 
 allowed=$(sed -n 's/^CK_FN(\(C_[A-Za-z0-9]*\).*/\1/p' "$functions" | sort)
 defined=$(nm -D --defined-only "$module" | awk '{ print $NF }' | sort)
-undefined=$(nm -D --undefined-only "$module" | awk '{ print $NF }')
+undefined=$(nm -D --undefined-only "$module" | awk '{ sub(/@.*/, "", $NF); print $NF }')
 needed=$(readelf -dW "$module" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p')
 relocations=$(readelf -rW "$module")
 flags=$(readelf -dlW "$module")
@@ -45,6 +47,16 @@ complain "does not show" "$(comm -23 <(echo "$allowed") <(echo "$defined"))"
 complain "needs from outside what belongs inside" "$(among "$undefined" '^(C|tape|yaml)_')"
 complain "needs more than libc" "$(grep -vE '^(libc|libdl|libpthread)\.|^ld-linux|^ld(64)?\.so' <<<"$needed" || true)"
 complain "has tables that another module's functions can take over" "$(among "$relocations" '\bC_[A-Z]')"
+complain "has thread-local storage" "$(among "$flags" '^ *TLS ')"
+complain "starts, keeps or hooks what outlives it" "$(among "$undefined" \
+	'^(pthread_(create|key_create|exit|atfork)|thrd_create|tss_create|__tls_get_addr|__register_atfork|atexit|at_quick_exit|on_exit)$')"
+complain "changes or ends its host" "$(among "$undefined" \
+	'^(_?exit|_Exit|quick_exit|abort|raise|v?fork|system|popen|sigaction|signal|alarm|setitimer|setlocale|uselocale|umask|f?chdir|(set|unset|put)env|clearenv|setrlimit|prctl)$')"
+complain "writes to standard output" "$(among "$undefined" '^(v?printf|__v?printf_chk|puts|putchar|stdout)$')"
+if [[ ${module##*/} == *recorder* ]]; then
+	complain "uses the host's heap" "$(among "$undefined" \
+		'^(malloc|calloc|realloc|reallocarray|free|strn?dup|v?asprintf|fopen|fdopen|opendir|getline|aligned_alloc|posix_memalign)$')"
+fi
 complain "has an executable stack" "$(among "$flags" 'GNU_STACK.*RWE')"
 complain "has text relocations" "$(among "$flags" '\bTEXTREL\b')"
 for mark in GNU_RELRO NOW; do
