@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Unloaded means gone: the recorder, its target, and whatever they had; and loaded again it goes on in its
-# own file. Called from exit handlers it still writes.
+# own file. Called from exit handlers it still writes. The replayer stays, and goes on where it was.
 #
 # P11TAPE_ROBUST_LOADS is how often the module is loaded.
 . "$(dirname "$0")/lib.sh"
@@ -37,6 +37,28 @@ check 1 "$program" "$recorder" 0 odd-module.so handlers
 # The last call came behind the end, which is said again.
 [[ $(tail -n 3 t.yaml | cut -c 1-12 | tr -d '\n') == '- {"call": "- {"return":- {"end": "e' ]] || fail "$(tail -n 3 t.yaml)"
 
+# The same program against its trace, in as many loads.
+replay() { # LOADS OPTION… [-- COMMAND…]
+	local loads=$1 options=() prefix=()
+	shift
+	while [[ $# != 0 && $1 != -- ]]; do
+		options+=("$1")
+		shift
+	done
+	[[ $# == 0 ]] || prefix=("${@:2}")
+	check "$loads" "$program" "$recorder" "$loads" odd-module.so "${options[@]}"
+	rm -f report
+	# A thread's first malloc() would map an arena, at a time that differs.
+	MALLOC_ARENA_MAX=1 P11TAPE_REPLAY=$work/t.yaml P11TAPE_REPLAY_MODE=strict P11TAPE_REPLAY_REPORT=$work/report \
+		"${prefix[@]}" "$program" "$P11TAPE_REPLAYER_SO" "$loads" stays "${options[@]}" >replayed ||
+		fail "replay, ${options[*]}: $?: $(cat replayed)"
+	same "${options[*]}" output replayed
+	grep -q '"unused": 0, "divergences": 0' report || fail "replay, ${options[*]}: $(cat report)"
+}
+replay "$loads" finalize
+replay "$loads" thread
+replay "$loads" finalize thread
+
 command -v valgrind >/dev/null || exit 0
 [[ -z ${LD_PRELOAD:-} ]] || exit 0 # a sanitizer's runtime: valgrind is not for that
 # Older ones give up at newer compilers' debugging information, which is no finding.
@@ -47,3 +69,5 @@ check 5 "${memcheck[@]}" --show-leak-kinds=all --errors-for-leak-kinds=all \
 	"$program" "$recorder" 5 odd-module.so finalize threads
 # Here the modules stay loaded, and with them what the loader knows of them.
 check 6 "${memcheck[@]}" "$program" "$recorder" 5 odd-module.so handlers
+# What the replayer keeps is still to be found when it is over.
+replay 5 finalize thread -- "${memcheck[@]}"

@@ -2,10 +2,11 @@
  *
  * Load, call, unload, again and again: what is left behind each time is seen in /proc.
  *
- *   robust-unload MODULE COUNT TARGET [finalize] [threads] [handlers]
+ *   robust-unload MODULE COUNT TARGET [finalize] [thread|threads] [handlers]
  *
- * TARGET is the file name of what the recorder loads. `finalize`: C_Finalize before dlclose(). `threads`:
- * four threads that live all the time call, too. `handlers`: at the end the module stays loaded and is
+ * TARGET is the file name of what the recorder loads; or `stays`, for the replayer, which stays loaded.
+ * `finalize`: C_Finalize before dlclose(). `thread`, `threads`: one thread, or four, that live all the time
+ * call, too; one calls at a time of its own. `handlers`: at the end the module stays loaded and is
  * called by exit handlers that were registered before and after it was loaded, and by the target's own
  * destructor, when the recorder's has run. Prints "calls NUMBER".
  */
@@ -17,13 +18,14 @@
 
 #include "tests/robust/robust.h"
 
-#define WORKERS 4
+#define MAX_WORKERS 4
 
 /* What the loader and malloc still build up in the first rounds. */
 #define WARM_UP 3
 
 static CK_FUNCTION_LIST_3_2 *p11;
 static pthread_barrier_t barrier;
+static unsigned int worker_count;
 static unsigned long calls, late_calls;
 static bool over, late;
 
@@ -91,18 +93,19 @@ static struct left look(void)
 	return left;
 }
 
-static void live(const char *module, const char *target, bool finalizes, bool threads)
+static void live(const char *module, const char *target, bool finalizes)
 {
 	const char *name = strrchr(module, '/') == NULL ? module : strrchr(module, '/') + 1;
+	bool stays = strcmp(target, "stays") == 0;
 	void *handle;
 	p11 = robust_load(module, &handle);
-	CHECK(robust_count_maps(name) != 0 && robust_count_maps(target) != 0);
+	CHECK(robust_count_maps(name) != 0 && (stays || robust_count_maps(target) != 0));
 	CHECK(p11->C_Initialize(NULL) == CKR_OK);
 	calls += 2 + call_around();
-	if (threads) {
+	if (worker_count != 0) {
 		pthread_barrier_wait(&barrier);
 		pthread_barrier_wait(&barrier);
-		calls += (unsigned long)WORKERS * 5;
+		calls += (unsigned long)worker_count * 5;
 	}
 	if (finalizes) {
 		CHECK(p11->C_Finalize(NULL) == CKR_OK);
@@ -110,8 +113,8 @@ static void live(const char *module, const char *target, bool finalizes, bool th
 	}
 	CHECK(dlclose(handle) == 0);
 	/* Both are really gone. */
-	CHECK(robust_count_maps(name) == 0);
-	CHECK(robust_count_maps(target) == 0);
+	CHECK((robust_count_maps(name) != 0) == stays);
+	CHECK(stays || robust_count_maps(target) == 0);
 }
 
 static void at_exit_before(void)
@@ -127,27 +130,30 @@ static void at_exit_after(void)
 
 int main(int argc, char **argv)
 {
-	bool finalizes = false, threads = false, handlers = false;
-	pthread_t workers[WORKERS];
+	bool finalizes = false, handlers = false;
+	pthread_t workers[MAX_WORKERS];
 	struct left before = { 0 }, after;
 	if (argc < 4)
 		return 2;
 	unsigned int count = (unsigned int)strtoul(argv[2], NULL, 10);
 	for (int i = 4; i < argc; i++) {
 		finalizes |= strcmp(argv[i], "finalize") == 0;
-		threads |= strcmp(argv[i], "threads") == 0;
 		handlers |= strcmp(argv[i], "handlers") == 0;
+		if (strcmp(argv[i], "thread") == 0)
+			worker_count = 1;
+		if (strcmp(argv[i], "threads") == 0)
+			worker_count = MAX_WORKERS;
 	}
 	robust_set_hook(hook);
-	if (threads) {
-		CHECK(pthread_barrier_init(&barrier, NULL, WORKERS + 1) == 0);
-		for (size_t i = 0; i < WORKERS; i++)
+	if (worker_count != 0) {
+		CHECK(pthread_barrier_init(&barrier, NULL, worker_count + 1) == 0);
+		for (size_t i = 0; i < worker_count; i++)
 			CHECK(pthread_create(&workers[i], NULL, work, NULL) == 0);
 	}
 	for (unsigned int i = 0; i < count; i++) {
 		if (i == WARM_UP)
 			before = look();
-		live(argv[1], argv[3], finalizes, threads);
+		live(argv[1], argv[3], finalizes);
 	}
 	after = look();
 	if (count > WARM_UP &&
@@ -161,10 +167,10 @@ int main(int argc, char **argv)
 		        before.mappings, after.mappings, before.pages, after.pages);
 		return 1;
 	}
-	if (threads) {
+	if (worker_count != 0) {
 		over = true;
 		pthread_barrier_wait(&barrier);
-		for (size_t i = 0; i < WORKERS; i++)
+		for (size_t i = 0; i < worker_count; i++)
 			pthread_join(workers[i], NULL);
 	}
 	if (!handlers) {
