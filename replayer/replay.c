@@ -599,20 +599,22 @@ static inline bool serve_planned(const struct shared *pages, const struct tape_f
 /* Everything but the next call in its simplest form; apart, so that that one has a small frame. */
 static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *words)
 {
-	if (tape_functions[id].finds)
-		return module_find(id, words);
-	if (!replay_ready())
-		return CKR_GENERAL_ERROR;
-	struct shared *pages = get_shared();
 	int saved = errno;
-	enter(pages);
-	if (!is_bound(pages)) {
-		binding_inherit();
-		pages->process = getpid();
+	CK_RV rv = CKR_GENERAL_ERROR;
+	if (tape_functions[id].finds) {
+		rv = module_find(id, words);
+	} else if (replay_ready()) {
+		struct shared *pages = get_shared();
+		enter(pages);
+		if (!is_bound(pages)) {
+			binding_inherit();
+			pages->process = getpid();
+		}
+		if (engine.state == OPEN)
+			rv = serve(&tape_functions[id], words);
+		go_straight(pages);
+		leave(pages);
 	}
-	CK_RV rv = engine.state == OPEN ? serve(&tape_functions[id], words) : CKR_GENERAL_ERROR;
-	go_straight(pages);
-	leave(pages);
 	errno = saved;
 	return rv;
 }

@@ -31,7 +31,20 @@ adds_up() { # TRACE OUTPUT WHY
 "$program" "$recorder" watch >output
 [[ ! -s output ]] || fail "on standard output: $(cat output)"
 "$P11TAPE" validate -q t.yaml t.*.yaml
-rm t.yaml t.*.yaml
+# The same of the replayer: first what was recorded, then what was not.
+mv t.yaml watched.yaml
+rm t.*.yaml
+export P11TAPE_REPLAY=$work/watched.yaml P11TAPE_REPLAY_MODE=strict P11TAPE_REPLAY_REPORT=$work/report
+"$program" "$P11TAPE_REPLAYER_SO" watch-replay >output 2>stderr || fail "$(tail -n 3 stderr)"
+[[ ! -s output ]] || fail "on standard output: $(cat output)"
+(($(grep -c '"divergence"' report) >= 100)) || fail "$(wc -l report)"
+# Neither a report that may not grow nor a standard error that nobody reads raises a signal.
+rm report
+(ulimit -Sf 4 && exec "$program" "$P11TAPE_REPLAYER_SO" watch-replay 2>/dev/null)
+(ulimit -Sf 0 && exec "$program" "$P11TAPE_REPLAYER_SO" watch-replay 2>>stderr)
+"$program" "$P11TAPE_REPLAYER_SO" watch-replay 2>&1 >/dev/null | true
+[[ ${PIPESTATUS[0]} == 0 ]] || fail "a standard error that nobody reads: ${PIPESTATUS[0]}"
+unset P11TAPE_REPLAY P11TAPE_REPLAY_MODE P11TAPE_REPLAY_REPORT
 # Careful: every write blocks a signal for a moment.
 (ulimit -Sf 100000 && exec "$program" "$recorder" watch)
 rm t.yaml t.*.yaml

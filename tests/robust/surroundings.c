@@ -4,6 +4,7 @@
  *
  *   robust-surroundings MODULE watch           compare locale, umask, signals, directory, environment,
  *                                              limits, descriptors… before and after every call
+ *   robust-surroundings MODULE watch-replay    the same of the replayer
  *   robust-surroundings MODULE steady COUNT [FILE]   make COUNT calls, whatever becomes of the trace; half
  *                                              way remove FILE and raise the limit of files' sizes
  *   robust-surroundings MODULE no-descriptor [TARGET]   load where no descriptor is free (TARGET is there
@@ -110,6 +111,9 @@ static void look(struct surroundings *s)
 		/* The terminal or pipe of whoever runs this has times of its own. */
 		s->streams[i].st_atim = s->streams[i].st_mtim = s->streams[i].st_ctim =
 			(struct timespec){ 0 };
+		/* Divergences are told there. */
+		if (i == STDERR_FILENO)
+			s->streams[i].st_size = s->streams[i].st_blocks = 0;
 		s->stream_flags[i] = fcntl(i, F_GETFL);
 	}
 	s->environ = environ;
@@ -145,6 +149,8 @@ static void compare(const char *what, unsigned int more_descriptors)
 	robust_fail(__FILE__, __LINE__, what);
 }
 
+static int left_errno = ENOTTY; /* by a call */
+
 #define WATCH_2(k, a) (kind_##k##_1)0
 #define WATCH_3(k, a, b) WATCH_2(k, a), (kind_##k##_2)0
 #define WATCH_4(k, a, b, c) WATCH_3(k, a, b), (kind_##k##_3)0
@@ -158,7 +164,7 @@ static void watch_all(void *handle)
 		robust_symbol(handle, #function, &call);                  \
 		errno = EXDEV;                                            \
 		CK_RV rv = call(TAPE_EACH(WATCH_ARGUMENTS, __VA_ARGS__)); \
-		CHECK(errno == ENOTTY);                                   \
+		CHECK(errno == left_errno);                               \
 		CHECK(rv == answer || answer == ODD_AS_USUAL ||           \
 		      tape_functions[TAPE_FN_##function].finds);          \
 		compare(#function, 0);                                    \
@@ -167,7 +173,19 @@ static void watch_all(void *handle)
 #undef CK_FN
 }
 
-static void watch(const char *module)
+/* A program that this one becomes finds what it would find without us. */
+static void look_at_descriptors(bool first)
+{
+	static bool inherited[4096];
+	for (int fd = 3; fd < (int)TAPE_ARRAY_SIZE(inherited); fd++) {
+		int flags = fcntl(fd, F_GETFD);
+		if (first)
+			inherited[fd] = flags >= 0;
+		CHECK(flags < 0 || inherited[fd] || (flags & FD_CLOEXEC) != 0);
+	}
+}
+
+static void watch(const char *module, bool replay)
 {
 	CK_FUNCTION_LIST *list;
 	CK_C_GetFunctionList get_list;
@@ -178,19 +196,31 @@ static void watch(const char *module)
 	sigaddset(&usr1, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &usr1, NULL);
 	signal(SIGUSR2, on_signal);
-	signal(SIGPIPE, SIG_IGN);
+	signal(SIGPIPE, on_signal);
 	signal(SIGXFSZ, on_signal);
 	raise(SIGUSR1); /* stays pending */
 	feenableexcept(FE_DIVBYZERO);
+	look_at_descriptors(true);
 	void *handle = dlopen(module, RTLD_NOW | RTLD_LOCAL);
 	CHECK(handle != NULL);
 	robust_symbol(handle, "C_GetFunctionList", &get_list);
 	dlerror();
 	look(&before);
 	errno = EXDEV;
-	CHECK(get_list(&list) == CKR_OK && errno == ENOTTY);
-	compare("the first call", 1);
+	left_errno = replay ? EXDEV : ENOTTY;
+	CHECK(get_list(&list) == CKR_OK && errno == left_errno);
+	/* The trace; a replay's report, too. */
+	compare("the first call", replay ? 2 : 1);
+	look_at_descriptors(false);
 	watch_all(handle);
+	if (replay) {
+		watch_all(handle);
+		watch_all(handle);
+		CHECK(dlclose(handle) == 0);
+		compare("dlclose", 0);
+		CHECK(signals == 0);
+		return;
+	}
 	answer = CKR_DEVICE_ERROR;
 	watch_all(handle);
 	pid_t pid = fork();
@@ -465,8 +495,8 @@ int main(int argc, char **argv)
 	const char *extra = argc > 3 ? argv[3] : NULL;
 	const char *more = argc > 4 ? argv[4] : NULL;
 	robust_set_hook(hook);
-	if (strcmp(mode, "watch") == 0)
-		watch(argv[1]);
+	if (strcmp(mode, "watch") == 0 || strcmp(mode, "watch-replay") == 0)
+		watch(argv[1], mode[5] != 0);
 	else if (strcmp(mode, "steady") == 0 && extra != NULL)
 		steady(argv[1], strtoul(extra, NULL, 10), more);
 	else if (strcmp(mode, "no-descriptor") == 0)
