@@ -80,6 +80,11 @@ if [[ -n $module && -e $softhsm && ${P11TAPE_ROWS:-layers} == layers ]]; then
 	"$P11TAPE" validate "$work"/layers/*.yaml >"$work/layers/validated" || fail "$(<"$work/layers/validated")"
 	"$P11TAPE" show "$work"/layers/*.yaml >"$work/layers/shown" || fail "the traces cannot be shown together"
 	[[ $(grep -c 'C_Login(' "$work/layers/shown") == 2 ]] || fail "the traces are not merged"
+	# What the proxy passes on returns to it, and then from it.
+	for function in C_Login C_FindObjectsInit C_FindObjects C_GetAttributeValue C_FindObjectsFinal; do
+		merged=$(sed -n "s/.* \\([a-z0-9-]*\\)\\.so $function(.*/\\1/p" "$work/layers/shown" | paste -sd ' \n' | sort -u)
+		[[ $merged == 'libsofthsm2 p11-kit-proxy' ]] || fail "$function, merged: $merged"
+	done
 	dir=$work/layers
 	canaries
 	calls=$(awk '{ sum += $2 } END { print sum }' "$work/layers/validated")
