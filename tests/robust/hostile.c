@@ -9,6 +9,8 @@
  * What must not be in the trace is spelled LEAK (4c45414b): robust-hostile.sh looks for it.
  */
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -492,6 +494,47 @@ static CK_RV create_too_long(void)
 	return create(list, 2);
 }
 
+/*
+ * Another thread changes types and lengths all the time. Any mixture of them is one that the memory can
+ * bear, hence whoever reads each of them once gets by.
+ */
+static volatile CK_ATTRIBUTE racing[3];
+static atomic_bool raced;
+
+static void *race(void *unused)
+{
+	static const CK_ATTRIBUTE_TYPE types[] = { CKA_LABEL, CKA_WRAP_TEMPLATE, CKA_CLASS,
+		                                   CKA_TOKEN, CKA_ALLOWED_MECHANISMS };
+	static const CK_ULONG lengths[] = { 0, 1, sizeof(CK_ULONG), sizeof(CK_ATTRIBUTE), 200 };
+	(void)unused;
+	for (size_t i = 0; !atomic_load(&raced); i++) {
+		racing[i % 3].type = types[i % 5];
+		racing[i % 3].ulValueLen = lengths[i / 5 % 5];
+	}
+	return NULL;
+}
+
+static CK_RV template_in_a_race(void)
+{
+	static CK_ATTRIBUTE inner[16];
+	CK_OBJECT_HANDLE object = 99;
+	pthread_t thread;
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(racing); i++) {
+		racing[i].type = CKA_LABEL;
+		racing[i].ulValueLen = 1;
+		racing[i].pValue = inner;
+	}
+	atomic_store(&raced, false);
+	CHECK(pthread_create(&thread, NULL, race, NULL) == 0);
+	for (int i = 0; i < 5000; i++) {
+		p11->C_CreateObject(7, (CK_ATTRIBUTE *)(uintptr_t)racing, 3, &object);
+		p11->C_GetAttributeValue(7, 1, (CK_ATTRIBUTE *)(uintptr_t)racing, 3);
+	}
+	atomic_store(&raced, true);
+	pthread_join(thread, NULL);
+	return CKR_OK;
+}
+
 /* Outputs of each sort that a failing call leaves alone: what was in them is nobody's business. */
 static CK_RV fail_all(void)
 {
@@ -715,6 +758,8 @@ static const struct {
 	CASE(accept, create_zero),
 	CASE(refuse, create_zero),
 	CASE(refuse, create_too_long),
+	CASE(refuse, template_in_a_race),
+	CASE(accept, template_in_a_race),
 	CASE(refuse, fail_all),
 	CASE(accept, mechanism_nowhere),
 	CASE(refuse, message_after_failure),
