@@ -103,6 +103,18 @@ cat ended >>output
 validates 0 t.yaml t.*.yaml
 [[ $(find . -name 't*.yaml' | wc -l) == 2 && -e t.$(sed -n 's/child \(.*\) exit/\1/p' ended).yaml ]] || fail "$(ls)"
 
+# The same against the trace ends in the same way.
+replays() { # MODE STATUS
+	local status=0
+	rm -f report
+	{ P11TAPE_REPLAY=$work/t.yaml P11TAPE_REPLAY_MODE=strict P11TAPE_REPLAY_REPORT=$work/report \
+		"$program" "$P11TAPE_REPLAYER_SO" "$1" >replayed || status=$?; } 2>stderr
+	[[ $status == "$2" ]] || fail "$1, replayed: $status: $(cat stderr)"
+	! grep '"divergence"\|"failure"' report || fail "$1, replayed"
+	# Who is killed sums nothing up.
+	[[ $1 == _exit || $1 == term ]] || grep -q '"unused": 0, ' report || fail "$1, replayed: $(cat report)"
+}
+
 for mode in exit _exit term; do
 	rm -f t*.yaml
 	status=0
@@ -111,12 +123,14 @@ for mode in exit _exit term; do
 	validates "$([[ $mode == exit ]] && echo 0 || echo 1)" t.yaml
 	"$P11TAPE" validate t.yaml >summary 2>&1 || true
 	grep -q '^t.yaml: 9 calls, 1 thread, ' summary || fail "$mode: $(cat summary)"
+	replays $mode "$status"
 done
 
 # The process lives as long as its last thread does.
 rm -f t*.yaml
 "$program" "$P11TAPE_RECORDER_SO" main-exit >output
 check output 0
+replays main-exit 0
 
 # The others call on until they are stopped: behind the end, which is said again, or in the midst of a call.
 for ((try = 0; try < forks / 10 + 1; try++)); do
