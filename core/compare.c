@@ -39,12 +39,25 @@ static bool is_bound_elsewhere(const struct tape_bindings *bindings, unsigned in
 	return false;
 }
 
+/* A free place; where there is none, that of a part before, whose names mean nothing any more. */
+static struct tape_binding *free_binding(struct tape_bindings *bindings, unsigned int part)
+{
+	if (bindings->count < TAPE_MAX_BINDINGS)
+		return &bindings->bound[bindings->count++];
+	for (size_t i = 0; i < TAPE_MAX_BINDINGS; i++)
+		if (bindings->bound[i].part != 0 && bindings->bound[i].part < part)
+			return &bindings->bound[i];
+	return NULL;
+}
+
 static bool add_binding(struct tape_bindings *bindings, unsigned int part, const char *name,
                         size_t length, const uint64_t hash[2])
 {
-	if (bindings->count == TAPE_MAX_BINDINGS || length >= sizeof(bindings->bound[0].name))
+	if (length >= sizeof(bindings->bound[0].name))
 		return false;
-	struct tape_binding *binding = &bindings->bound[bindings->count++];
+	struct tape_binding *binding = free_binding(bindings, part);
+	if (binding == NULL)
+		return false;
 	binding->part = part;
 	memcpy(binding->name, name, length);
 	binding->name[length] = 0;
