@@ -17,8 +17,12 @@
 
 #define RECORD_ROOM 1536
 
-/* Records kept waiting at the most while lanes drift apart. */
+/*
+ * Records kept waiting at the most while lanes drift apart: beyond the first number nothing more is read
+ * in advance, beyond the second one not even what a call waits for.
+ */
 #define MAX_PENDING ((size_t)1 << 13)
+#define MAX_DRIFT ((size_t)1 << 17)
 
 #define NOT_YET UINT64_MAX
 #define LATER \

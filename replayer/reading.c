@@ -398,6 +398,15 @@ static int read_one(struct tape_error *error)
 	return result < 0 ? result : 1;
 }
 
+static bool is_enough(const struct lane *lane, const struct record *wanted, size_t target)
+{
+	if ((lane != NULL && lane->first == NULL) ||
+	    (wanted != NULL && wanted->return_at >= LATER))
+		return engine.pending >= MAX_DRIFT;
+	return engine.pending >= MAX_PENDING || engine.pending >= target ||
+	       engine.ahead >= AHEAD_BYTES;
+}
+
 /* Read on, a batch at a time so that the clock is not asked for every call. */
 bool reading_ahead(const struct lane *lane, const struct record *wanted)
 {
@@ -408,10 +417,7 @@ bool reading_ahead(const struct lane *lane, const struct record *wanted)
 	size_t target = engine.pending + AHEAD;
 	int result = 1;
 	engine.ahead = 0;
-	while (result > 0 && engine.pending < MAX_PENDING &&
-	       ((engine.pending < target && engine.ahead < AHEAD_BYTES) ||
-	        (lane != NULL && lane->first == NULL) ||
-	        (wanted != NULL && wanted->return_at >= LATER)))
+	while (result > 0 && !is_enough(lane, wanted, target))
 		result = read_one(&error);
 	atomic_fetch_add(&report_counters->reading, tape_clock_monotonic() - begin);
 	if (result < 0)

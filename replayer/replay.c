@@ -124,8 +124,9 @@ struct waiter **engine_waiters(void)
 
 static struct lane *live_lane(uint64_t handle)
 {
+	/* 0 is no session's handle: lanes that have none yet have it. */
 	for (struct lane *lane = engine.sessions; lane != NULL; lane = lane->next)
-		if (lane->live == handle)
+		if (handle != 0 && lane->live == handle)
 			return lane;
 	/* A session that nobody was seen to open: inherited by a fork, or not a session at all. */
 	struct lane *lane = reading_lane(handle);

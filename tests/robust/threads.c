@@ -54,6 +54,9 @@ static CK_RV hook(enum tape_function_id function, const uintptr_t *words)
 		CK_ULONG *length = (CK_ULONG *)words[4];
 		if (*length < words[2])
 			return CKR_BUFFER_TOO_SMALL;
+		/* All of them are in their first one at once: a trace whose calls overlap replays by lanes. */
+		if (memcmp((const char *)words[1] + words[2] - 7, " call 0", 7) == 0)
+			pthread_barrier_wait(&barrier);
 		memcpy((void *)words[3], (const void *)words[1], words[2]);
 		*length = words[2];
 		return CKR_OK;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# The recorder under ThreadSanitizer: 64 threads, calls that wait for each other, notifications, forks; and the
-# replayer, where calls of it wait. Programs, modules and ours are all built with it (the preset tsan), since its
-# runtime cannot be preloaded; that is why this is no end-to-end test, which runs programs of others.
+# Recorder and replayer under ThreadSanitizer: 64 threads, calls that wait for each other, notifications, forks.
+# Programs, modules and ours are all built with it (the preset tsan), since its runtime cannot be preloaded; that is
+# why this is no end-to-end test, which runs programs of others.
 . "$(dirname "$0")/../e2e/lib.sh"
 export P11TAPE_MODULE=$P11TAPE_BUILD_DIR/tests/odd-module.so
 export P11TAPE_TRACE=$work/t.yaml
@@ -13,6 +13,10 @@ tests=$P11TAPE_BUILD_DIR/tests
 "$tests/robust-threads" "$P11TAPE_RECORDER_SO" hammer 64 "${P11TAPE_ROBUST_CALLS:-50}" >output
 "$P11TAPE" validate -q t.yaml
 "$P11TAPE_SOURCE_DIR/tests/robust/threads.py" t.yaml "$(sed -n 's/^calls //p' output)" 64 "${P11TAPE_ROBUST_CALLS:-50}"
+P11TAPE_REPLAY=$work/t.yaml P11TAPE_REPLAY_MODE=strict P11TAPE_REPLAY_REPORT=$work/report \
+	"$tests/robust-threads" "$P11TAPE_REPLAYER_SO" hammer 64 "${P11TAPE_ROBUST_CALLS:-50}" >replayed
+cmp output replayed
+grep -q '"unused": 0, "divergences": 0' report
 rm t.yaml
 "$tests/robust-threads" "$P11TAPE_RECORDER_SO" meet
 rm t.yaml
