@@ -526,7 +526,7 @@ static CK_RV template_in_a_race(void)
 	}
 	atomic_store(&raced, false);
 	CHECK(pthread_create(&thread, NULL, race, NULL) == 0);
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < 2000; i++) {
 		p11->C_CreateObject(7, (CK_ATTRIBUTE *)(uintptr_t)racing, 3, &object);
 		p11->C_GetAttributeValue(7, 1, (CK_ATTRIBUTE *)(uintptr_t)racing, 3);
 	}
