@@ -56,8 +56,12 @@ crash() { # FUNCTION DEED STATUS VALIDATE
 
 functions=$(sed -n 's/^CK_FN(\(C_[A-Za-z]*\),.*/\1/p' "$P11TAPE_SOURCE_DIR/core/api/functions.def")
 [[ $(wc -l <<<"$functions") == 104 ]] || fail "these are not the 104 functions: $functions"
+# Under a sanitizer, which takes its time: calls of each sort (nothing, bytes in, a secret, templates, a message,
+# discovery).
+few=" C_Initialize C_Login C_CreateObject C_GetAttributeValue C_Sign C_EncryptMessage C_WaitForSlotEvent C_GetInterface C_Finalize "
 for function in $functions; do
 	crash "$function" kill 137 1
+	[[ -z ${LD_PRELOAD:-} || $few == *" $function "* ]] || continue
 	crash "$function" hang 137 1
 	crash "$function" segv 139 1
 	"$P11TAPE" show t.yaml >shown 2>&1

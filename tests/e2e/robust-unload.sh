@@ -56,7 +56,7 @@ replay() { # LOADS OPTION… [-- COMMAND…]
 	grep -q '"unused": 0, "divergences": 0' report || fail "replay, ${options[*]}: $(cat report)"
 }
 # In more parts than there is room for names of secrets.
-replay $((loads < 300 ? 300 : loads)) finalize
+replay $((loads < 300 && loads >= 100 ? 300 : loads)) finalize
 replay "$loads" thread
 replay "$loads" finalize thread
 

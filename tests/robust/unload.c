@@ -131,7 +131,7 @@ static void at_exit_after(void)
 int main(int argc, char **argv)
 {
 	bool finalizes = false, handlers = false;
-	pthread_t workers[MAX_WORKERS];
+	pthread_t workers[MAX_WORKERS] = { 0 };
 	struct left before = { 0 }, after;
 	if (argc < 4)
 		return 2;
