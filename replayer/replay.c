@@ -46,7 +46,7 @@ struct shared {
 };
 
 static _Atomic(struct shared *) shared;
-static bool wiped; /* the kernel does wipe them; else process numbers are compared */
+static atomic_bool wiped; /* the kernel does wipe them; else process numbers are compared */
 
 static TAPE_COLD struct shared *make_shared(void)
 {
