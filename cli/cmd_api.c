@@ -97,6 +97,18 @@ static const char *kind_word(enum tape_field_kind kind)
 	return "?";
 }
 
+static const char *secrecy_word(unsigned int secrecy)
+{
+	switch ((enum tape_secrecy)secrecy) {
+		WORD(TAPE_S, PLAIN);
+		WORD(TAPE_S, PIN);
+		WORD(TAPE_S, SECRET);
+		WORD(TAPE_S, DATA);
+		WORD(TAPE_S, BY_CLASS);
+	}
+	return "?";
+}
+
 static const char *direction_word(enum tape_direction direction)
 {
 	switch (direction) {
@@ -152,8 +164,9 @@ static const char *state_word(enum tape_constant_state state)
 }
 
 /* Bits, in the order of their values. */
-static const char *const trait_words[] = { "OUT", "ANY",  "LANE",  "SEAL",  "OPEN", "WRAP",
-	                                   "MSG", "TEXT", "FINDS", "WAITS", "ENDS" };
+static const char *const trait_words[] = { "OUT",  "ANY",  "LANE", "SEAL",  "OPEN",
+	                                   "WRAP", "MSG",  "TEXT", "FINDS", "WAITS",
+	                                   "ENDS", "KEYS", "DATA", "OF",    "SEEKS" };
 static const char *const use_words[] = { "ENCRYPT",  "SIGN", "RECOVER", "DIGEST",      "KEY",
 	                                 "KEY_PAIR", "WRAP", "DERIVE",  "ENCAPSULATE", "MESSAGE" };
 
@@ -313,7 +326,7 @@ static const char *member_at(const struct tape_record *record, size_t offset)
 	return NULL;
 }
 
-/* A group, a record, or how many bytes or CK_ULONG. */
+/* A group, a record, a secrecy, or how many bytes or CK_ULONG. */
 static void print_field_detail(const struct tape_field *field, const char *nothing)
 {
 	switch ((enum tape_field_kind)field->kind) {
@@ -335,6 +348,11 @@ static void print_field_detail(const struct tape_field *field, const char *nothi
 		break;
 	case TAPE_F_P_SIZED:
 		printf("%u", field->detail);
+		break;
+	case TAPE_F_P_BYTES:
+	case TAPE_F_P_BYTES_AT:
+		fputs(field->detail == TAPE_S_PLAIN ? nothing : secrecy_word(field->detail),
+		      stdout);
 		break;
 	default:
 		fputs(nothing, stdout);
@@ -434,10 +452,10 @@ static void attributes_text(void)
 	for (size_t i = 0; i < tape_attribute_count; i++) {
 		const struct tape_attribute *row = &tape_attributes[i];
 
-		printf("0x%08" PRIx64 "  %-39s  %-11s  %-12s  %-13s  %-6s  %s\n", row->value,
+		printf("0x%08" PRIx64 "  %-39s  %-11s  %-12s  %-13s  %-8s  %s\n", row->value,
 		       row->name.text, since(row->major, row->minor, row->vendor).text,
 		       type_word(row->type), row->group ? tape_groups[row->group].name : "-",
-		       row->secret ? "SECRET" : "-", state_word(row->state));
+		       row->secrecy ? secrecy_word(row->secrecy) : "-", state_word(row->state));
 	}
 }
 
@@ -447,10 +465,10 @@ static void attributes_yaml(void)
 		const struct tape_attribute *row = &tape_attributes[i];
 
 		printf("- {name: %s, value: 0x%08" PRIx64 ", state: %s, type: %s, group: %s, "
-		       "secret: %s, ",
+		       "secrecy: %s, ",
 		       row->name.text, row->value, state_word(row->state), type_word(row->type),
 		       row->group ? tape_groups[row->group].name : "null",
-		       row->secret ? "true" : "false");
+		       secrecy_word(row->secrecy));
 		print_origin(row->major, row->minor, row->vendor);
 		printf("}\n");
 	}

@@ -25,12 +25,14 @@ const struct tape_group_info tape_groups[TAPE_G_COUNT] = {
 #undef GROUP
 };
 
-/* How other rows write a detail: a group, a record; a size is itself. */
+/* How other rows write a detail: a group, a secrecy, a record; a size is itself. */
 enum {
 #define GROUP(group, prefix, meaning) G_##group = TAPE_G_##group,
 #include "core/api/groups.def"
 #undef GROUP
 };
+
+enum { S_SECRET = TAPE_S_SECRET, S_DATA = TAPE_S_DATA };
 
 enum {
 #define RECORD(record, major, minor) R_##record = TAPE_R_##record,
@@ -112,23 +114,36 @@ const struct tape_name *tape_constant_name(enum tape_group group, uint64_t value
 	}
 }
 
+/* ---- secrecy -------------------------------------------------------------------------------- */
+
+enum tape_secrecy tape_class_secrecy(uint64_t object_class)
+{
+	switch (object_class) {
+#define CLASS(name, secrecy) \
+	case name:           \
+		return TAPE_S_##secrecy;
+#include "core/api/classes.def"
+#undef CLASS
+	default:
+		return TAPE_S_SECRET;
+	}
+}
+
 /* ---- attributes ----------------------------------------------------------------------------- */
 
-#define PLAIN false
-#define SECRET true
-
 const struct tape_attribute tape_attributes[] = {
-#define ROW(row_state, text, row_value, since_major, since_minor, kind, of, secrecy, row_vendor) \
-	{                                                                                        \
-		.name = NAME(text),                                                              \
-		.value = row_value,                                                              \
-		.state = TAPE_CONST_##row_state,                                                 \
-		.type = TAPE_A_##kind,                                                           \
-		.group = TAPE_G_##of,                                                            \
-		.secret = secrecy,                                                               \
-		.major = since_major,                                                            \
-		.minor = since_minor,                                                            \
-		.vendor = row_vendor,                                                            \
+#define ROW(row_state, text, row_value, since_major, since_minor, kind, of, row_secrecy, \
+            row_vendor)                                                                  \
+	{                                                                                \
+		.name = NAME(text),                                                      \
+		.value = row_value,                                                      \
+		.state = TAPE_CONST_##row_state,                                         \
+		.type = TAPE_A_##kind,                                                   \
+		.group = TAPE_G_##of,                                                    \
+		.secrecy = TAPE_S_##row_secrecy,                                         \
+		.major = since_major,                                                    \
+		.minor = since_minor,                                                    \
+		.vendor = row_vendor,                                                    \
 	},
 #define ATTR(name, value, major, minor, type, group, secrecy) \
 	ROW(MAIN, #name, value, major, minor, type, group, secrecy, NULL)
@@ -147,9 +162,6 @@ const struct tape_attribute tape_attributes[] = {
 #include "core/api/attributes.def"
 #undef ROW
 };
-
-#undef PLAIN
-#undef SECRET
 
 const size_t tape_attribute_count = TAPE_ARRAY_SIZE(tape_attributes);
 
@@ -394,6 +406,10 @@ const struct tape_mechanism *tape_mechanism_find(uint64_t mechanism)
 #define FINDS TAPE_T_FINDS
 #define WAITS TAPE_T_WAITS
 #define ENDS TAPE_T_ENDS
+#define KEYS TAPE_T_KEYS
+#define DATA TAPE_T_DATA
+#define OF TAPE_T_OF
+#define SEEKS TAPE_T_SEEKS
 
 const struct tape_shape tape_shapes[TAPE_K_COUNT] = {
 #define ROW(kind, codec, words, detail, traits) \
@@ -430,6 +446,10 @@ enum {
 #undef FINDS
 #undef WAITS
 #undef ENDS
+#undef KEYS
+#undef DATA
+#undef OF
+#undef SEEKS
 
 /* ---- functions ------------------------------------------------------------------------------ */
 

@@ -70,6 +70,20 @@ const struct tape_name *tape_constant_name(enum tape_group group, uint64_t value
 bool tape_constant_value(enum tape_group group, const char *name, size_t length,
                          uint64_t *ret_value, const struct tape_constant **ret_row);
 
+/* ---- secrecy -------------------------------------------------------------------------------- */
+
+/* What a value is to a redaction policy (core/redact.h). */
+enum tape_secrecy {
+	TAPE_S_PLAIN,
+	TAPE_S_PIN,      /* a PIN or a password */
+	TAPE_S_SECRET,   /* key material */
+	TAPE_S_DATA,     /* an application's data */
+	TAPE_S_BY_CLASS, /* of an attribute: what the object's class says */
+};
+
+/* What CKA_VALUE is in objects of this class (classes.def); SECRET where nobody says. */
+enum tape_secrecy tape_class_secrecy(uint64_t object_class);
+
 /* ---- attributes ----------------------------------------------------------------------------- */
 
 enum tape_attribute_type {
@@ -91,10 +105,10 @@ enum tape_attribute_type {
 struct tape_attribute {
 	struct tape_name name;
 	uint64_t value;
-	uint8_t state; /* enum tape_constant_state */
-	uint8_t type;  /* enum tape_attribute_type */
-	uint8_t group; /* enum tape_group, for CONSTANT, FLAGS, CONSTANTS */
-	bool secret;   /* the value of a private or secret key (redaction policy "secret") */
+	uint8_t state;   /* enum tape_constant_state */
+	uint8_t type;    /* enum tape_attribute_type */
+	uint8_t group;   /* enum tape_group, for CONSTANT, FLAGS, CONSTANTS */
+	uint8_t secrecy; /* enum tape_secrecy */
 	uint8_t major, minor;
 	const char *vendor;
 };
@@ -146,11 +160,11 @@ enum tape_field_kind {
 	TAPE_F_ULONGS,   /* array of CK_ULONG, in place */
 	TAPE_F_LENGTH, /* how much a pointer beside it covers: implied by that pointer, not spelled */
 	/* through a pointer */
-	TAPE_F_P_BYTES,  /* as many bytes as the CK_ULONG at extent */
+	TAPE_F_P_BYTES, /* as many bytes as the CK_ULONG at extent; `detail` is their enum tape_secrecy */
 	TAPE_F_P_SECRET, /* the same, a password */
 	TAPE_F_P_BITS,   /* as many bytes as hold the bits that the CK_ULONG at extent counts */
 	TAPE_F_P_SIZED,  /* `detail` bytes */
-	TAPE_F_P_BYTES_AT, /* as many bytes as the CK_ULONG says that the pointer at extent points to */
+	TAPE_F_P_BYTES_AT, /* as many bytes as the CK_ULONG says that the pointer at extent points to; likewise */
 	TAPE_F_P_SECRET_AT, /* the same, a password */
 	TAPE_F_P_PARENT_BITS, /* as many bytes as hold the ulIVSizeInBits of the structure around it */
 	TAPE_F_P_STRUCT,      /* one record `detail` */
@@ -292,6 +306,10 @@ enum tape_trait {
 	TAPE_T_FINDS = 1 << 8,
 	TAPE_T_WAITS = 1 << 9,
 	TAPE_T_ENDS = 1 << 10,
+	TAPE_T_KEYS = 1 << 11,
+	TAPE_T_DATA = 1 << 12,
+	TAPE_T_OF = 1 << 13,
+	TAPE_T_SEEKS = 1 << 14,
 };
 
 enum tape_kind {

@@ -441,7 +441,11 @@ enum {
 	WRAP = TAPE_T_WRAP,
 	MSG = TAPE_T_MSG,
 	TEXT = TAPE_T_TEXT,
-	FINDS = TAPE_T_FINDS
+	FINDS = TAPE_T_FINDS,
+	KEYS = TAPE_T_KEYS,
+	DATA = TAPE_T_DATA,
+	OF = TAPE_T_OF,
+	SEEKS = TAPE_T_SEEKS
 };
 
 static inline void merge(struct answer *answer, CK_RV rv)

@@ -311,16 +311,21 @@ static void nested_templates_are_known_rows(void **state)
 
 static void keys_are_secret(void **state)
 {
-	static const uint64_t secret[] = { CKA_VALUE,   CKA_PRIVATE_EXPONENT, CKA_PRIME_1,
-		                           CKA_PRIME_2, CKA_EXPONENT_1,       CKA_EXPONENT_2,
-		                           CKA_SEED,    CKA_COEFFICIENT };
+	static const uint64_t secret[] = { CKA_PRIVATE_EXPONENT, CKA_PRIME_1,    CKA_PRIME_2,
+		                           CKA_EXPONENT_1,       CKA_EXPONENT_2, CKA_SEED,
+		                           CKA_COEFFICIENT };
 	static const uint64_t plain[] = { CKA_LABEL, CKA_MODULUS, CKA_EC_POINT, CKA_CHECK_VALUE };
 
 	(void)state;
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(secret); i++)
-		assert_true(tape_attribute_find(secret[i])->secret);
+		assert_int_equal(tape_attribute_find(secret[i])->secrecy, TAPE_S_SECRET);
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(plain); i++)
-		assert_false(tape_attribute_find(plain[i])->secret);
+		assert_int_equal(tape_attribute_find(plain[i])->secrecy, TAPE_S_PLAIN);
+	assert_int_equal(tape_attribute_find(CKA_VALUE)->secrecy, TAPE_S_BY_CLASS);
+	assert_int_equal(tape_class_secrecy(CKO_SECRET_KEY), TAPE_S_SECRET);
+	assert_int_equal(tape_class_secrecy(CKO_CERTIFICATE), TAPE_S_PLAIN);
+	assert_int_equal(tape_class_secrecy(CKO_DATA), TAPE_S_DATA);
+	assert_int_equal(tape_class_secrecy(CKO_VENDOR_DEFINED | 4711), TAPE_S_SECRET);
 }
 
 /* ---- mechanisms ----------------------------------------------------------------------------- */
