@@ -19,6 +19,7 @@
 
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "core/redact.h"
 
 static const char usage[] =
 	"usage: p11tape record -m MODULE [options] -- COMMAND [ARG…]\n"
@@ -33,7 +34,9 @@ static const char usage[] =
 	"  -o, --output TRACE   where to (p11tape.yaml); an older trace there is kept as\n"
 	"                       TRACE.old. %p is the process, %e the program, %m the\n"
 	"                       module, %n a number, %t the time, %% a %\n"
-	"      --redact WHAT    pin: PINs become names (default); none: keep them\n"
+	"      --redact WHAT    what becomes names: pin, PINs and passwords (default); secret,\n"
+	"                       keys too; secret,plaintext, also what is encrypted,\n"
+	"                       decrypted, digested or signed; none, nothing\n"
 	"      --help           print this\n"
 	"\n"
 	"Exit status: that of COMMAND; 2 where it was not started.\n";
@@ -325,6 +328,7 @@ int tape_cmd_record(int argc, char **argv)
 	const char *module = NULL;
 	const char *trace = DEFAULT_TRACE;
 	const char *redact = NULL;
+	unsigned int policy;
 	int option;
 	/* +: the command's own options are not ours. */
 	while ((option = getopt_long(argc, argv, "+m:o:", options, NULL)) != -1) {
@@ -336,8 +340,9 @@ int tape_cmd_record(int argc, char **argv)
 			trace = optarg;
 			break;
 		case 'r':
-			if (strcmp(optarg, "pin") != 0 && strcmp(optarg, "none") != 0)
-				return tape_cli_fail("record: --redact is pin or none, not '%s'",
+			if (!tape_redact_read(optarg, &policy))
+				return tape_cli_fail("record: --redact is " TAPE_REDACT_WORDS
+				                     ", not '%s'",
 				                     optarg);
 			redact = optarg;
 			break;

@@ -3,26 +3,18 @@
 
 #include <string.h>
 
-/* Bytes for an output whose contents were redacted: the same ones in every replay. */
-static void fill(unsigned char *to, size_t size, const struct tape_value *secret)
-{
-	const unsigned char *name = secret->data;
-	for (size_t i = 0; i < size; i++)
-		to[i] = secret->length == 0 ? 0 : name[i % secret->length];
-}
-
-/* Write bytes where there is room for them. Returns how many were invented. */
-static size_t write_bytes(void *memory, size_t room, const struct tape_value *value)
+/* Write bytes where there is room for them. Returns how many were made up. */
+static size_t write_bytes(const struct tape_compare *names, void *memory, size_t room,
+                          const struct tape_value *value)
 {
 	size_t length = value->form == TAPE_V_SECRET ? (size_t)value->number : value->length;
 	if (length > room)
 		length = room;
 	if (memory == NULL || length == 0)
 		return 0;
-	if (value->form == TAPE_V_SECRET) {
-		fill(memory, length, value);
-		return length;
-	}
+	if (value->form == TAPE_V_SECRET)
+		return tape_bindings_fill(names == NULL ? NULL : names->bindings,
+		                          names == NULL ? 0 : names->part, value, memory, length);
 	memcpy(memory, value->data, length);
 	return 0;
 }
@@ -39,8 +31,9 @@ static bool has_contents(const struct tape_value *value)
 	return value->form == TAPE_V_BYTES || value->form == TAPE_V_SECRET;
 }
 
-static size_t answer_template(CK_ATTRIBUTE *attributes, const struct tape_value *in,
-                              const struct tape_value *out, unsigned int depth)
+static size_t answer_template(const struct tape_compare *names, CK_ATTRIBUTE *attributes,
+                              const struct tape_value *in, const struct tape_value *out,
+                              unsigned int depth)
 {
 	size_t filled = 0;
 	if (attributes == NULL || in->form != TAPE_V_LIST || out->form != TAPE_V_LIST ||
@@ -56,10 +49,11 @@ static size_t answer_template(CK_ATTRIBUTE *attributes, const struct tape_value 
 			attribute->ulValueLen = (CK_ULONG)value->number;
 		} else if (has_contents(value)) {
 			if (room->form == TAPE_V_ROOM)
-				filled += write_bytes(room->memory, (size_t)room->number, value);
+				filled += write_bytes(names, room->memory, (size_t)room->number,
+				                      value);
 			attribute->ulValueLen = length_of(value);
 		} else if (value->form == TAPE_V_LIST) {
-			filled += answer_template(room->memory, room, value, depth + 1);
+			filled += answer_template(names, room->memory, room, value, depth + 1);
 			attribute->ulValueLen = (CK_ULONG)(value->count * sizeof(CK_ATTRIBUTE));
 		}
 	}
@@ -72,12 +66,13 @@ static void write_ulong(unsigned char *to, uint64_t number)
 	memcpy(to, &ulong, sizeof(ulong));
 }
 
-static size_t answer_record(unsigned char *memory, const struct tape_value *in,
-                            const struct tape_value *out, unsigned int depth);
+static size_t answer_record(const struct tape_compare *names, unsigned char *memory,
+                            const struct tape_value *in, const struct tape_value *out,
+                            unsigned int depth);
 
 /* A buffer whose length stands behind a pointer of its own: that is written too. */
-static size_t answer_bytes_at(const unsigned char *extent, const struct tape_value *in,
-                              const struct tape_value *value)
+static size_t answer_bytes_at(const struct tape_compare *names, const unsigned char *extent,
+                              const struct tape_value *in, const struct tape_value *value)
 {
 	unsigned char *length;
 	size_t filled = 0;
@@ -85,26 +80,28 @@ static size_t answer_bytes_at(const unsigned char *extent, const struct tape_val
 	    (value->form != TAPE_V_LENGTH && !has_contents(value)))
 		return 0;
 	if (in->form == TAPE_V_ROOM && has_contents(value))
-		filled = write_bytes(in->memory, (size_t)in->number, value);
+		filled = write_bytes(names, in->memory, (size_t)in->number, value);
 	memcpy(&length, extent, sizeof(length));
 	if (length != NULL)
 		write_ulong(length, length_of(value));
 	return filled;
 }
 
-static size_t answer_pointer(const struct tape_field *field, const struct tape_value *in,
-                             const struct tape_value *value, unsigned int depth)
+static size_t answer_pointer(const struct tape_compare *names, const struct tape_field *field,
+                             const struct tape_value *in, const struct tape_value *value,
+                             unsigned int depth)
 {
 	size_t filled = 0;
 	if (value->form == TAPE_V_RECORD)
-		return in->form == TAPE_V_RECORD ? answer_record(in->memory, in, value, depth + 1)
-		                                 : 0;
+		return in->form == TAPE_V_RECORD
+		               ? answer_record(names, in->memory, in, value, depth + 1)
+		               : 0;
 	if (field->kind == TAPE_F_P_STRUCTS) {
 		for (size_t i = 0; value->form == TAPE_V_LIST && i < value->count && i < in->count;
 		     i++) {
 			const struct tape_value *inner = tape_value_child(in, i);
-			filled += answer_record(inner->memory, inner, tape_value_child(value, i),
-			                        depth + 1);
+			filled += answer_record(names, inner->memory, inner,
+			                        tape_value_child(value, i), depth + 1);
 		}
 		return filled;
 	}
@@ -115,12 +112,13 @@ static size_t answer_pointer(const struct tape_field *field, const struct tape_v
 		return 0;
 	}
 	size_t room = in->form == TAPE_V_ROOM ? (size_t)in->number : in->length;
-	return has_contents(value) ? write_bytes(in->memory, room, value) : 0;
+	return has_contents(value) ? write_bytes(names, in->memory, room, value) : 0;
 }
 
 /* `in` is the live structure as it was captured; it may be NULL where all of it is output. */
-static size_t answer_record(unsigned char *memory, const struct tape_value *in,
-                            const struct tape_value *out, unsigned int depth)
+static size_t answer_record(const struct tape_compare *names, unsigned char *memory,
+                            const struct tape_value *in, const struct tape_value *out,
+                            unsigned int depth)
 {
 	size_t filled = 0;
 	if (memory == NULL || out->form != TAPE_V_RECORD || depth > TAPE_MAX_DEPTH)
@@ -152,37 +150,37 @@ static size_t answer_record(unsigned char *memory, const struct tape_value *in,
 			at[1] = (unsigned char)value->number;
 			break;
 		case TAPE_F_STRUCT:
-			filled += answer_record(at, known ? tape_value_child(in, i) : NULL, value,
-			                        depth + 1);
+			filled += answer_record(names, at, known ? tape_value_child(in, i) : NULL,
+			                        value, depth + 1);
 			break;
 		case TAPE_F_CHARS:
 		case TAPE_F_FIXED:
 		case TAPE_F_ULONGS:
 			if (has_contents(value))
-				filled += write_bytes(at, field->size, value);
+				filled += write_bytes(names, at, field->size, value);
 			break;
 		case TAPE_F_P_BYTES_AT:
 			if (known)
-				filled += answer_bytes_at(memory + field->extent,
+				filled += answer_bytes_at(names, memory + field->extent,
 				                          tape_value_child(in, i), value);
 			break;
 		default:
 			if (known)
-				filled += answer_pointer(field, tape_value_child(in, i), value,
-				                         depth);
+				filled += answer_pointer(names, field, tape_value_child(in, i),
+				                         value, depth);
 			break;
 		}
 	}
 	return filled;
 }
 
-static size_t answer_parameter(void *memory, const struct tape_value *in,
-                               const struct tape_value *out)
+static size_t answer_parameter(const struct tape_compare *names, void *memory,
+                               const struct tape_value *in, const struct tape_value *out)
 {
 	/* Where the recorded input was lost, nothing has said yet that the live one has this size. */
 	if (out->form == TAPE_V_RECORD)
 		return in->form == TAPE_V_RECORD && in->record == out->record
-		               ? answer_record(in->memory, in, out, 1)
+		               ? answer_record(names, in->memory, in, out, 1)
 		               : 0;
 	if (memory == NULL)
 		return 0;
@@ -193,7 +191,7 @@ static size_t answer_parameter(void *memory, const struct tape_value *in,
 	bool bytes =
 		(out->form == TAPE_V_RAW || has_contents(out)) &&
 		(in->form == TAPE_V_RAW || in->form == TAPE_V_BYTES || in->form == TAPE_V_NUMBER);
-	return bytes ? write_bytes(memory, in->length, out) : 0;
+	return bytes ? write_bytes(names, memory, in->length, out) : 0;
 }
 
 /* How many numbers of a list fit where the caller offered room. */
@@ -208,37 +206,38 @@ static void answer_list(CK_ULONG *list, CK_ULONG *count, const struct tape_value
 	*count = length_of(out);
 }
 
-static size_t answer_argument(const struct tape_shape *shape, const uintptr_t *w,
-                              const struct tape_value *in, const struct tape_value *out)
+static size_t answer_argument(const struct tape_compare *names, const struct tape_shape *shape,
+                              const uintptr_t *w, const struct tape_value *in,
+                              const struct tape_value *out)
 {
 	void *memory = (void *)w[0];
 	size_t filled = 0;
 	switch ((enum tape_codec)shape->codec) {
 	case TAPE_C_TEMPLATE:
-		return answer_template(memory, in, out, 1);
+		return answer_template(names, memory, in, out, 1);
 	case TAPE_C_MECHANISM:
 		if (in->form != TAPE_V_MECHANISM || out->form != TAPE_V_MECHANISM || memory == NULL)
 			return 0;
-		return answer_parameter(((CK_MECHANISM *)memory)->pParameter,
+		return answer_parameter(names, ((CK_MECHANISM *)memory)->pParameter,
 		                        tape_value_child(in, 0), tape_value_child(out, 0));
 	case TAPE_C_PARAMETER:
-		return answer_parameter(memory, in, out);
+		return answer_parameter(names, memory, in, out);
 	case TAPE_C_NUMBER_AT:
 		if (memory != NULL && out->form == TAPE_V_NUMBER)
 			write_ulong(memory, out->number);
 		return 0;
 	case TAPE_C_STRUCT:
-		return answer_record(memory, in, out, 1);
+		return answer_record(names, memory, in, out, 1);
 	case TAPE_C_BYTES_AT:
 		if (w[1] == 0 || (out->form != TAPE_V_LENGTH && !has_contents(out)))
 			return 0;
 		if (has_contents(out) && in->form == TAPE_V_ROOM)
-			filled = write_bytes(memory, (size_t)in->number, out);
+			filled = write_bytes(names, memory, (size_t)in->number, out);
 		*(CK_ULONG *)w[1] = length_of(out);
 		return filled;
 	case TAPE_C_FILL:
 		return has_contents(out) && in->form == TAPE_V_ROOM
-		               ? write_bytes(memory, (size_t)in->number, out)
+		               ? write_bytes(names, memory, (size_t)in->number, out)
 		               : 0;
 	case TAPE_C_LIST_AT:
 		if (out->form == TAPE_V_LIST || out->form == TAPE_V_LENGTH)
@@ -253,14 +252,15 @@ static size_t answer_argument(const struct tape_shape *shape, const uintptr_t *w
 	}
 }
 
-size_t tape_answer(const struct tape_function *function, const uintptr_t *words,
-                   const struct tape_value *in, const struct tape_value *out)
+size_t tape_answer(const struct tape_compare *names, const struct tape_function *function,
+                   const uintptr_t *words, const struct tape_value *in,
+                   const struct tape_value *out)
 {
 	size_t filled = 0;
 	for (size_t i = 0; i < function->count; i++) {
 		const struct tape_argument *argument = &function->arguments[i];
 		if (out[i].form != TAPE_V_ABSENT)
-			filled += answer_argument(&tape_shapes[argument->kind],
+			filled += answer_argument(names, &tape_shapes[argument->kind],
 			                          words + argument->word, &in[i], &out[i]);
 	}
 	return filled;
@@ -268,5 +268,5 @@ size_t tape_answer(const struct tape_function *function, const uintptr_t *words,
 
 void tape_answer_record(void *memory, const struct tape_value *out)
 {
-	answer_record(memory, NULL, out, 1);
+	answer_record(NULL, memory, NULL, out, 1);
 }

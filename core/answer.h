@@ -6,6 +6,7 @@
 #define TAPE_ANSWER_H
 
 #include "core/api/api.h"
+#include "core/compare.h"
 #include "core/value.h"
 
 /*
@@ -13,10 +14,12 @@
  * tape_capture_in() made them; they must equal the recorded ones (tape_compare_in), which is what makes
  * every write fit. No write goes past a room that the caller offered.
  * Discovery (trait FINDS) is not answered here: its pointers are the module's own.
- * Returns the number of bytes that had to be filled in for redacted outputs.
+ * `names` has the bindings and the part for redacted outputs; NULL where there are none.
+ * Returns the number of bytes that had to be made up for these.
  */
-size_t tape_answer(const struct tape_function *function, const uintptr_t *words,
-                   const struct tape_value *in, const struct tape_value *out);
+size_t tape_answer(const struct tape_compare *names, const struct tape_function *function,
+                   const uintptr_t *words, const struct tape_value *in,
+                   const struct tape_value *out);
 
 /* Write the fields of a structure that is all output (C_GetTokenInfo's) to `memory`. */
 void tape_answer_record(void *memory, const struct tape_value *out);

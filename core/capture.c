@@ -123,19 +123,38 @@ static void capture_far_bytes(struct tape_capture *capture, struct tape_value *v
 		set_bytes(value, copy, length);
 }
 
-static void capture_secret(struct tape_capture *capture, struct tape_value *value)
+static inline bool redacts(const struct tape_capture *capture, enum tape_secrecy secrecy)
 {
-	if (value->form != TAPE_V_BYTES || value->length == 0 || capture->secrets == NULL)
+	return TAPE_UNLIKELY((capture->redact & 1u << secrecy) != 0);
+}
+
+/* Put a name in the place of contents, if the policy says so. Where they lie, and what they are of, stays. */
+static void redact(struct tape_capture *capture, struct tape_value *value,
+                   enum tape_secrecy secrecy)
+{
+	if (!redacts(capture, secrecy) ||
+	    (value->form != TAPE_V_BYTES && value->form != TAPE_V_RAW) || value->length == 0)
 		return;
-	const char *name =
-		tape_secret_name(capture->secrets, value->data, value->length, capture->arena);
+	const char *name = tape_secret_name(capture->secrets, secrecy, value->data, value->length,
+	                                    capture->arena);
 	if (name == NULL) {
-		set_lost(capture, value, "too many secrets");
+		set_lost(capture, value, "out of memory");
 		return;
 	}
-	set(value, TAPE_V_SECRET);
+	value->form = TAPE_V_SECRET;
+	if (!value->stated)
+		value->number = value->length;
+	/* The length of a PIN is not told. */
+	value->stated = secrecy != TAPE_S_PIN;
 	value->data = name;
 	value->length = strlen(name);
+}
+
+/* How many bytes an input had that may have been redacted. */
+static size_t size_of(const struct tape_value *in)
+{
+	return in->form == TAPE_V_ROOM || in->form == TAPE_V_SECRET ? (size_t)in->number
+	                                                            : in->length;
 }
 
 static void capture_textz(struct tape_capture *capture, struct tape_value *value, const char *text)
@@ -159,7 +178,52 @@ static bool is_template(CK_ATTRIBUTE_TYPE type)
 
 static void capture_template(struct tape_capture *capture, struct tape_value *value,
                              const CK_ATTRIBUTE *attributes, CK_ULONG count, bool reading,
-                             unsigned int depth);
+                             uint64_t class, unsigned int depth);
+
+uint64_t tape_template_class(const struct tape_value *list, const struct tape_value *asked)
+{
+	uint64_t class = TAPE_CLASS_UNKNOWN;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct tape_value *entry = tape_value_child(list, i);
+		if (entry->tag != CKA_CLASS || entry->form != TAPE_V_BYTES ||
+		    (asked != NULL && tape_value_child(asked, i)->before == NULL))
+			continue;
+		if (entry->length != sizeof(CK_OBJECT_CLASS))
+			return TAPE_CLASS_UNKNOWN;
+		uint64_t said = ulong_at(entry->data);
+		if (class != TAPE_CLASS_UNKNOWN && class != said)
+			return TAPE_CLASS_UNKNOWN;
+		class = said;
+	}
+	return class;
+}
+
+/* Attribute types without a row may be anything, key material too. */
+static enum tape_secrecy attribute_secrecy(uint64_t type, uint64_t class)
+{
+	const struct tape_attribute *row = tape_attribute_find(type);
+	enum tape_secrecy secrecy = row == NULL ? TAPE_S_SECRET : (enum tape_secrecy)row->secrecy;
+	return secrecy != TAPE_S_BY_CLASS    ? secrecy
+	       : class == TAPE_CLASS_UNKNOWN ? TAPE_S_SECRET
+	                                     : tape_class_secrecy(class);
+}
+
+/* Redact the contents in a template. `class` is what is known of the object, unless the template says it. */
+static void redact_template(struct tape_capture *capture, struct tape_value *value,
+                            const struct tape_value *asked, uint64_t class)
+{
+	struct tape_value *list = (struct tape_value *)(uintptr_t)value->data;
+	uint64_t said = tape_template_class(value, asked);
+	if (said != TAPE_CLASS_UNKNOWN)
+		class = said;
+	for (size_t i = 0; i < value->count; i++) {
+		/* Bytes where a template should be may be anything. */
+		enum tape_secrecy secrecy = list[i].form == TAPE_V_RAW
+		                                    ? TAPE_S_SECRET
+		                                    : attribute_secrecy(list[i].tag, class);
+		redact(capture, &list[i], secrecy);
+	}
+}
 
 /*
  * A caller may say that it has more room than it has. What begins in a page can be read to its end;
@@ -195,7 +259,7 @@ static void capture_entry(struct tape_capture *capture, struct tape_value *value
 
 	if (nested && a.ulValueLen % sizeof(CK_ATTRIBUTE) == 0 && depth < TAPE_MAX_DEPTH) {
 		capture_template(capture, value, a.pValue, a.ulValueLen / sizeof(CK_ATTRIBUTE),
-		                 reading, depth + 1);
+		                 reading, TAPE_CLASS_UNKNOWN, depth + 1);
 		value->number = a.ulValueLen;
 		value->memory = a.pValue;
 	} else if (reading && a.pValue == NULL) {
@@ -222,7 +286,7 @@ static void capture_entry(struct tape_capture *capture, struct tape_value *value
 
 static void capture_template(struct tape_capture *capture, struct tape_value *value,
                              const CK_ATTRIBUTE *attributes, CK_ULONG count, bool reading,
-                             unsigned int depth)
+                             uint64_t class, unsigned int depth)
 {
 	if (attributes == NULL) {
 		if (count == 0)
@@ -246,6 +310,8 @@ static void capture_template(struct tape_capture *capture, struct tape_value *va
 		return;
 	for (size_t i = 0; i < count; i++)
 		capture_entry(capture, &list[i], &attributes[i], reading, depth);
+	if (!reading && redacts(capture, TAPE_S_SECRET))
+		redact_template(capture, value, NULL, class);
 	if (!reading || depth == 1)
 		return;
 	/* The module says the types of a nested template: what stands there is only to see a change. */
@@ -261,7 +327,8 @@ static void capture_template(struct tape_capture *capture, struct tape_value *va
 
 static bool capture_template_out(struct tape_capture *capture, struct tape_value *value,
                                  const CK_ATTRIBUTE *attributes, size_t count,
-                                 const struct tape_value *in, bool good, unsigned int depth);
+                                 const struct tape_value *in, bool good, uint64_t class,
+                                 unsigned int depth);
 
 /*
  * One entry of a template that was read. PKCS#11 3.1 §5.7.5: on CKR_ATTRIBUTE_SENSITIVE,
@@ -286,7 +353,7 @@ static bool capture_entry_out(struct tape_capture *capture, struct tape_value *v
 		} else {
 			bool changed = capture_template_out(capture, value, in->memory,
 			                                    length / sizeof(CK_ATTRIBUTE), in, good,
-			                                    depth + 1);
+			                                    TAPE_CLASS_UNKNOWN, depth + 1);
 			if (!changed && !good && length == in->number)
 				set(value, TAPE_V_SAME);
 		}
@@ -315,7 +382,8 @@ static bool capture_entry_out(struct tape_capture *capture, struct tape_value *v
 
 static bool capture_template_out(struct tape_capture *capture, struct tape_value *value,
                                  const CK_ATTRIBUTE *attributes, size_t count,
-                                 const struct tape_value *in, bool good, unsigned int depth)
+                                 const struct tape_value *in, bool good, uint64_t class,
+                                 unsigned int depth)
 {
 	bool changed = good;
 	set(value, TAPE_V_LIST);
@@ -332,6 +400,8 @@ static bool capture_template_out(struct tape_capture *capture, struct tape_value
 		}
 		changed |= differs;
 	}
+	if (redacts(capture, TAPE_S_SECRET))
+		redact_template(capture, value, good ? NULL : in, class);
 	return changed;
 }
 
@@ -444,6 +514,24 @@ static bool extent_of(const struct place *place, const struct tape_field *field,
 	}
 }
 
+/* What the bytes behind a pointer are. */
+static enum tape_secrecy field_secrecy(const struct place *place, const struct tape_field *field)
+{
+	switch (field->kind) {
+	case TAPE_F_P_SECRET:
+	case TAPE_F_P_SECRET_AT:
+		return TAPE_S_PIN;
+	case TAPE_F_P_VARIANT:
+		return field->detail != 0 && ulong_at(place->image) == field->detail ? TAPE_S_PIN
+		                                                                     : TAPE_S_PLAIN;
+	case TAPE_F_P_BYTES:
+	case TAPE_F_P_BYTES_AT:
+		return (enum tape_secrecy)field->detail;
+	default:
+		return TAPE_S_PLAIN;
+	}
+}
+
 static void capture_far_record(struct tape_capture *capture, struct tape_value *value, void *memory,
                                enum tape_record_id record, const struct place *parent,
                                enum tape_direction rule, unsigned int traits, unsigned int depth)
@@ -530,7 +618,8 @@ static void capture_pointer_field(struct tape_capture *capture, struct tape_valu
 		return;
 	case TAPE_F_P_TEMPLATE:
 		/* At least the second level: a pointer out of a structure is never trusted. */
-		capture_template(capture, value, memory, length, false, depth + 2);
+		capture_template(capture, value, memory, length, false, TAPE_CLASS_UNKNOWN,
+		                 depth + 2);
 		return;
 	case TAPE_F_P_STRUCTS:
 		capture_structs(capture, value, field, memory, length, place, direction, traits,
@@ -569,11 +658,7 @@ static void capture_pointer_field(struct tape_capture *capture, struct tape_valu
 		value->memory = memory;
 		value->before = value->data;
 	}
-	bool secret = field->kind == TAPE_F_P_SECRET || field->kind == TAPE_F_P_SECRET_AT;
-	if (field->kind == TAPE_F_P_VARIANT && field->detail != 0)
-		secret = ulong_at(place->image) == field->detail;
-	if (secret)
-		capture_secret(capture, value);
+	redact(capture, value, field_secrecy(place, field));
 }
 
 /* The value of a field that lies in the structure itself, from a readable image. */
@@ -659,9 +744,9 @@ static bool capture_record_out(struct tape_capture *capture, struct tape_value *
                                unsigned int depth);
 
 /* A buffer whose length stands behind a pointer of its own, where the module leaves another one. */
-static bool capture_bytes_at_out(struct tape_value *value, const struct place *now,
-                                 const struct tape_field *field, const struct tape_value *in,
-                                 bool good)
+static bool capture_bytes_at_out(struct tape_capture *capture, struct tape_value *value,
+                                 const struct place *now, const struct tape_field *field,
+                                 const struct tape_value *in, bool good)
 {
 	const void *at = pointer_at(now->image + field->extent);
 	CK_ULONG room = in->form == TAPE_V_NULL ? 0 : (CK_ULONG)in->number;
@@ -676,6 +761,7 @@ static bool capture_bytes_at_out(struct tape_value *value, const struct place *n
 		set_bytes(value, in->memory, readable);
 		value->stated = length != readable;
 		value->number = value->stated != 0 ? length : 0;
+		redact(capture, value, field_secrecy(now, field));
 	} else if (length != room) {
 		set_length(value, length);
 	}
@@ -705,7 +791,7 @@ static bool capture_pointer_out(struct tape_capture *capture, struct tape_value 
 		return changed;
 	}
 	if (direction != TAPE_D_IN && field->kind == TAPE_F_P_BYTES_AT)
-		return capture_bytes_at_out(value, now, field, in, good);
+		return capture_bytes_at_out(capture, value, now, field, in, good);
 	if (direction == TAPE_D_IN || in->memory == NULL)
 		return false;
 	if (field->kind == TAPE_F_P_OBJECT) {
@@ -715,7 +801,7 @@ static bool capture_pointer_out(struct tape_capture *capture, struct tape_value 
 			set_number(value, ulong_at(in->memory));
 		return changed;
 	}
-	size_t size = in->form == TAPE_V_ROOM ? (size_t)in->number : in->length;
+	size_t size = size_of(in);
 	CK_ULONG length;
 	if (!extent_of(now, field, &length) || length > size)
 		length = size;
@@ -723,6 +809,7 @@ static bool capture_pointer_out(struct tape_capture *capture, struct tape_value 
 	if (!written && (in->before == NULL || memcmp(in->before, in->memory, length) == 0))
 		return false;
 	set_bytes(value, in->memory, length);
+	redact(capture, value, field_secrecy(now, field));
 	return true;
 }
 
@@ -882,6 +969,8 @@ static void capture_parameter(struct tape_capture *capture, struct tape_value *v
 		value->record = (uint16_t)kind;
 	} else if (kind != TAPE_P_BYTES) {
 		value->form = TAPE_V_RAW;
+		/* What it is nobody says: it may have a key in it. */
+		redact(capture, value, TAPE_S_SECRET);
 	}
 }
 
@@ -929,20 +1018,25 @@ static void capture_parameter_out(struct tape_capture *capture, struct tape_valu
 		capture_record_out(capture, value, in, NULL, TAPE_D_INOUT, traits, good, 1);
 		return;
 	}
-	bool bytes =
-		in->form == TAPE_V_BYTES || in->form == TAPE_V_RAW || in->form == TAPE_V_NUMBER;
+	bool bytes = in->form == TAPE_V_BYTES || in->form == TAPE_V_RAW ||
+	             in->form == TAPE_V_NUMBER || in->form == TAPE_V_SECRET;
 	if (!bytes || in->memory == NULL || in->before == NULL)
 		return;
-	size_t length = in->form == TAPE_V_NUMBER ? sizeof(CK_ULONG) : in->length;
+	size_t length = in->form == TAPE_V_NUMBER ? sizeof(CK_ULONG) : size_of(in);
 	if (memcmp(in->before, in->memory, length) == 0)
 		return;
-	*value = *in;
-	value->memory = NULL;
-	value->before = NULL;
-	if (in->form == TAPE_V_NUMBER)
+	if (in->form == TAPE_V_NUMBER) {
+		*value = *in;
+		value->memory = NULL;
+		value->before = NULL;
 		value->number = ulong_at(in->memory);
-	else
-		value->data = in->memory;
+		return;
+	}
+	set_bytes(value, in->memory, length);
+	if (in->form != TAPE_V_BYTES) {
+		value->form = TAPE_V_RAW;
+		redact(capture, value, TAPE_S_SECRET);
+	}
 }
 
 /* ---- C_Initialize ---------------------------------------------------------------------------- */
@@ -1170,6 +1264,29 @@ static enum tape_record_id message_record(struct tape_capture *capture,
 	return tape_records[record].size == length ? record : TAPE_R_NONE;
 }
 
+static enum tape_secrecy shape_secrecy(const struct tape_shape *shape)
+{
+	return shape->codec == TAPE_C_SECRET        ? TAPE_S_PIN
+	       : (shape->traits & TAPE_T_KEYS) != 0 ? TAPE_S_SECRET
+	       : (shape->traits & TAPE_T_DATA) != 0 ? TAPE_S_DATA
+	                                            : TAPE_S_PLAIN;
+}
+
+/* The class of the object that a template belongs to, by what was seen before. */
+static uint64_t class_of_object(struct tape_capture *capture, const struct tape_function *function,
+                                const uintptr_t *words, const struct tape_shape *shape)
+{
+	if (!redacts(capture, TAPE_S_SECRET) || (shape->traits & TAPE_T_OF) == 0 ||
+	    capture->object_class == NULL || function->lane < 0)
+		return TAPE_CLASS_UNKNOWN;
+	CK_SESSION_HANDLE session = words[function->arguments[function->lane].word];
+	for (size_t i = 0; i < function->count; i++)
+		if (function->arguments[i].kind == TAPE_K_OBJECT)
+			return capture->object_class(capture->context, session,
+			                             words[function->arguments[i].word]);
+	return TAPE_CLASS_UNKNOWN;
+}
+
 static void capture_argument(struct tape_capture *capture, const struct tape_function *function,
                              const struct tape_argument *argument, const uintptr_t *words,
                              struct tape_value *value)
@@ -1193,11 +1310,9 @@ static void capture_argument(struct tape_capture *capture, const struct tape_fun
 		capture_init_args(capture, value, pointer);
 		break;
 	case TAPE_C_BYTES:
-		capture_bytes(capture, value, pointer, w[1]);
-		break;
 	case TAPE_C_SECRET:
 		capture_bytes(capture, value, pointer, w[1]);
-		capture_secret(capture, value);
+		redact(capture, value, shape_secrecy(shape));
 		break;
 	case TAPE_C_CHARS:
 		if (pointer == NULL)
@@ -1210,7 +1325,7 @@ static void capture_argument(struct tape_capture *capture, const struct tape_fun
 		break;
 	case TAPE_C_TEMPLATE:
 		capture_template(capture, value, pointer, w[1], (shape->traits & TAPE_T_OUT) != 0,
-		                 1);
+		                 class_of_object(capture, function, words, shape), 1);
 		value->memory = pointer;
 		break;
 	case TAPE_C_MECHANISM:
@@ -1263,8 +1378,8 @@ void tape_capture_in(struct tape_capture *capture, const struct tape_function *f
 		    tape_shapes[function->arguments[i].kind].codec != TAPE_C_BYTES_AT)
 			continue;
 		for (size_t j = 0; j < i; j++)
-			if (in[j].form == TAPE_V_BYTES && in[j].memory == in[i].memory &&
-			    in[j].length != 0)
+			if ((in[j].form == TAPE_V_BYTES || in[j].form == TAPE_V_SECRET) &&
+			    in[j].memory == in[i].memory && in[j].length != 0)
 				in[i].count = (uint32_t)(j + 1);
 	}
 }
@@ -1291,10 +1406,12 @@ static void capture_list(struct tape_capture *capture, struct tape_value *value,
 	}
 }
 
-static void capture_argument_out(struct tape_capture *capture, const struct tape_shape *shape,
-                                 const uintptr_t *w, const struct tape_value *in, CK_RV rv,
-                                 struct tape_value *value)
+static void capture_argument_out(struct tape_capture *capture, const struct tape_function *function,
+                                 const struct tape_argument *argument, const uintptr_t *words,
+                                 const struct tape_value *in, CK_RV rv, struct tape_value *value)
 {
+	const struct tape_shape *shape = &tape_shapes[argument->kind];
+	const uintptr_t *w = words + argument->word;
 	bool good = rv == CKR_OK;
 	set(value, TAPE_V_ABSENT);
 	if (in->form == TAPE_V_NULL || in->form == TAPE_V_LOST)
@@ -1303,7 +1420,8 @@ static void capture_argument_out(struct tape_capture *capture, const struct tape
 	switch ((enum tape_codec)shape->codec) {
 	case TAPE_C_TEMPLATE:
 		if (in->form != TAPE_V_LIST ||
-		    !capture_template_out(capture, value, in->memory, in->count, in, good, 1))
+		    !capture_template_out(capture, value, in->memory, in->count, in, good,
+		                          class_of_object(capture, function, words, shape), 1))
 			set(value, TAPE_V_ABSENT);
 		break;
 	case TAPE_C_MECHANISM: {
@@ -1351,6 +1469,7 @@ static void capture_argument_out(struct tape_capture *capture, const struct tape
 				value->stated = 1;
 				value->number = length;
 			}
+			redact(capture, value, shape_secrecy(shape));
 		} else if (good || length != in->tag) {
 			set_length(value, length);
 		}
@@ -1419,7 +1538,7 @@ void tape_capture_out(struct tape_capture *capture, const struct tape_function *
 		if ((shape->traits & TAPE_T_OUT) == 0)
 			out[i].form = TAPE_V_ABSENT;
 		else
-			capture_argument_out(capture, shape, words + argument->word, &in[i], rv,
+			capture_argument_out(capture, function, argument, words, &in[i], rv,
 			                     &out[i]);
 	}
 }

@@ -1,69 +1,185 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/compare.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
 #include "core/redact.h"
+#include "core/system.h"
 
 /* ---- secrets --------------------------------------------------------------------------------- */
 
-static bool is_of_part(const struct tape_binding *binding, unsigned int part)
-{
-	return binding->part == 0 || binding->part == part;
-}
-
-static struct tape_binding *find_name(struct tape_bindings *bindings, unsigned int part,
-                                      const char *name, size_t length)
-{
-	for (size_t i = 0; i < bindings->count; i++)
-		if (is_of_part(&bindings->bound[i], part) &&
-		    strlen(bindings->bound[i].name) == length &&
-		    memcmp(bindings->bound[i].name, name, length) == 0)
-			return &bindings->bound[i];
-	return NULL;
-}
+/* What was made up counts as a value from here on; shorter strings are alike by chance. */
+#define TELLING_BYTES 8
 
 static bool same_hash(const uint64_t a[2], const uint64_t b[2])
 {
 	return a[0] == b[0] && a[1] == b[1];
 }
 
-static bool is_bound_elsewhere(const struct tape_bindings *bindings, unsigned int part,
-                               const uint64_t hash[2])
+static size_t name_slot(const struct tape_bindings *bindings, unsigned int part, const char *name,
+                        size_t length)
 {
-	for (size_t i = 0; i < bindings->count; i++)
-		if (is_of_part(&bindings->bound[i], part) &&
-		    same_hash(bindings->bound[i].hash, hash))
-			return true;
-	return false;
+	uint64_t hash[2];
+	tape_siphash(bindings->key, name, length, hash);
+	return (size_t)(hash[0] + part) & (bindings->slots - 1);
 }
 
-/* A free place; where there is none, that of a part before, whose names mean nothing any more. */
-static struct tape_binding *free_binding(struct tape_bindings *bindings, unsigned int part)
+static size_t value_slot(const struct tape_bindings *bindings, const uint64_t hash[2])
 {
-	if (bindings->count < TAPE_MAX_BINDINGS)
-		return &bindings->bound[bindings->count++];
-	for (size_t i = 0; i < TAPE_MAX_BINDINGS; i++)
-		if (bindings->bound[i].part != 0 && bindings->bound[i].part < part)
-			return &bindings->bound[i];
+	return (size_t)hash[0] & (bindings->slots - 1);
+}
+
+/* The binding of a name in exactly this part. */
+static struct tape_binding *find_in_part(struct tape_bindings *bindings, unsigned int part,
+                                         const char *name, size_t length)
+{
+	if (bindings->slots == 0)
+		return NULL;
+	size_t slot = name_slot(bindings, part, name, length);
+	for (; bindings->names[slot] != 0; slot = (slot + 1) & (bindings->slots - 1)) {
+		struct tape_binding *binding = &bindings->bound[bindings->names[slot] - 1];
+		if (binding->part == part && strlen(binding->name) == length &&
+		    memcmp(binding->name, name, length) == 0)
+			return binding;
+	}
 	return NULL;
 }
 
-static bool add_binding(struct tape_bindings *bindings, unsigned int part, const char *name,
-                        size_t length, const uint64_t hash[2])
+static struct tape_binding *find_name(struct tape_bindings *bindings, unsigned int part,
+                                      const char *name, size_t length)
 {
-	if (length >= sizeof(bindings->bound[0].name))
+	struct tape_binding *binding = find_in_part(bindings, 0, name, length);
+	return binding != NULL || part == 0 ? binding : find_in_part(bindings, part, name, length);
+}
+
+static bool is_bound_elsewhere(const struct tape_bindings *bindings, unsigned int part,
+                               const uint64_t hash[2])
+{
+	if (bindings->slots == 0)
 		return false;
-	struct tape_binding *binding = free_binding(bindings, part);
-	if (binding == NULL)
+	size_t slot = value_slot(bindings, hash);
+	for (; bindings->values[slot] != 0; slot = (slot + 1) & (bindings->slots - 1)) {
+		const struct tape_binding *binding = &bindings->bound[bindings->values[slot] - 1];
+		if ((binding->part == 0 || binding->part == part) &&
+		    same_hash(binding->hash, hash) &&
+		    !(binding->made_up && binding->length < TELLING_BYTES))
+			return true;
+	}
+	return false;
+}
+
+/* Enter binding `index` into both tables, at the first free place. */
+static void enter(struct tape_bindings *bindings, size_t index)
+{
+	const struct tape_binding *binding = &bindings->bound[index];
+	size_t mask = bindings->slots - 1;
+	size_t slot = name_slot(bindings, binding->part, binding->name, strlen(binding->name));
+	while (bindings->names[slot] != 0)
+		slot = (slot + 1) & mask;
+	bindings->names[slot] = (uint32_t)index + 1;
+	slot = value_slot(bindings, binding->hash);
+	while (bindings->values[slot] != 0)
+		slot = (slot + 1) & mask;
+	bindings->values[slot] = (uint32_t)index + 1;
+}
+
+static bool make_room(struct tape_bindings *bindings)
+{
+	if (bindings->count < bindings->room)
+		return true;
+	size_t room = bindings->room == 0 ? 64 : bindings->room * 2;
+	if (room > TAPE_MAX_BINDINGS)
 		return false;
+	struct tape_binding *bound = realloc(bindings->bound, room * sizeof(*bound));
+	if (bound != NULL)
+		bindings->bound = bound;
+	uint32_t *names = calloc(room * 2, sizeof(*names));
+	uint32_t *values = calloc(room * 2, sizeof(*values));
+	if (bound == NULL || names == NULL || values == NULL) {
+		free(names);
+		free(values);
+		return false;
+	}
+	free(bindings->names);
+	free(bindings->values);
+	bindings->names = names;
+	bindings->values = values;
+	bindings->room = room;
+	bindings->slots = room * 2;
+	for (size_t i = 0; i < bindings->count; i++)
+		enter(bindings, i);
+	return true;
+}
+
+static struct tape_binding *add_binding(struct tape_bindings *bindings, unsigned int part,
+                                        const char *name, size_t length, const uint64_t hash[2])
+{
+	if (length >= sizeof(bindings->bound->name) || !make_room(bindings))
+		return NULL;
+	struct tape_binding *binding = &bindings->bound[bindings->count];
+	memset(binding, 0, sizeof(*binding));
 	binding->part = part;
 	memcpy(binding->name, name, length);
-	binding->name[length] = 0;
 	binding->hash[0] = hash[0];
 	binding->hash[1] = hash[1];
-	return true;
+	enter(bindings, bindings->count++);
+	return binding;
+}
+
+static void keep_value(struct tape_bindings *bindings, struct tape_binding *binding,
+                       const void *value, size_t length)
+{
+	binding->length = length;
+	if (length > TAPE_MAX_BOUND_BYTES - bindings->bytes)
+		return;
+	binding->value = malloc(length + 1);
+	if (binding->value == NULL)
+		return;
+	memcpy(binding->value, value, length);
+	bindings->bytes += length;
+}
+
+static void drop_value(struct tape_bindings *bindings, struct tape_binding *binding)
+{
+	if (binding->value == NULL)
+		return;
+	tape_wipe(binding->value, binding->length);
+	free(binding->value);
+	bindings->bytes -= binding->length;
+}
+
+/* Take the newest bindings back. None came behind them, so that no search goes past their places. */
+static void take_back(struct tape_bindings *bindings, size_t count)
+{
+	while (bindings->count > count) {
+		struct tape_binding *binding = &bindings->bound[bindings->count - 1];
+		size_t mask = bindings->slots - 1;
+		size_t slot =
+			name_slot(bindings, binding->part, binding->name, strlen(binding->name));
+		while (bindings->names[slot] != bindings->count)
+			slot = (slot + 1) & mask;
+		bindings->names[slot] = 0;
+		slot = value_slot(bindings, binding->hash);
+		while (bindings->values[slot] != bindings->count)
+			slot = (slot + 1) & mask;
+		bindings->values[slot] = 0;
+		drop_value(bindings, binding);
+		bindings->count--;
+	}
+}
+
+void tape_bindings_done(struct tape_bindings *bindings)
+{
+	for (size_t i = 0; i < bindings->count; i++)
+		drop_value(bindings, &bindings->bound[i]);
+	free(bindings->bound);
+	free(bindings->names);
+	free(bindings->values);
+	bindings->bound = NULL;
+	bindings->names = bindings->values = NULL;
+	bindings->count = bindings->room = bindings->slots = bindings->bytes = 0;
 }
 
 int tape_bindings_add(struct tape_bindings *bindings, const char *name, size_t name_length,
@@ -71,7 +187,47 @@ int tape_bindings_add(struct tape_bindings *bindings, const char *name, size_t n
 {
 	uint64_t hash[2];
 	tape_siphash(bindings->key, secret, length, hash);
-	return add_binding(bindings, 0, name, name_length, hash) ? 0 : -TAPE_E_LIMIT;
+	struct tape_binding *binding = add_binding(bindings, 0, name, name_length, hash);
+	if (binding == NULL)
+		return -TAPE_E_LIMIT;
+	keep_value(bindings, binding, secret, length);
+	return 0;
+}
+
+/* Made of the name, from its number on: no two numbers look alike. */
+static void make_up(const char *name, size_t length, unsigned char *to, size_t size)
+{
+	size_t start = 0;
+	for (size_t i = 0; i + 1 < length; i++)
+		if (name[i] == '-')
+			start = i + 1;
+	for (size_t i = 0; i < size; i++)
+		to[i] = length == 0 ? 0 : (unsigned char)name[(start + i) % length];
+}
+
+size_t tape_bindings_fill(struct tape_bindings *bindings, unsigned int part,
+                          const struct tape_value *secret, unsigned char *to, size_t size)
+{
+	const char *name = secret->data;
+	size_t length = secret->length;
+	uint64_t hash[2];
+	struct tape_binding *known = NULL;
+	if (bindings != NULL && !tape_secret_is_many(name, length))
+		known = find_name(bindings, part, name, length);
+	if (known != NULL && known->value != NULL && known->length == size) {
+		memcpy(to, known->value, size);
+		return known->made_up ? size : 0;
+	}
+	make_up(name, length, to, size);
+	if (bindings == NULL || known != NULL || tape_secret_is_many(name, length))
+		return size;
+	tape_siphash(bindings->key, to, size, hash);
+	known = add_binding(bindings, part, name, length, hash);
+	if (known != NULL) {
+		known->made_up = true;
+		keep_value(bindings, known, to, size);
+	}
+	return size;
 }
 
 static bool same_secret(struct tape_compare *compare, const struct tape_value *recorded,
@@ -79,12 +235,16 @@ static bool same_secret(struct tape_compare *compare, const struct tape_value *r
 {
 	uint64_t hash[2];
 	struct tape_bindings *bindings = compare->bindings;
+	if (live->tag != recorded->tag)
+		return false;
 	if (live->form == TAPE_V_SECRET)
 		return live->length == recorded->length &&
-		       memcmp(live->data, recorded->data, live->length) == 0;
-	if (live->form != TAPE_V_BYTES || live->length == 0)
+		       memcmp(live->data, recorded->data, live->length) == 0 &&
+		       (!live->stated || !recorded->stated || live->number == recorded->number);
+	if ((live->form != TAPE_V_BYTES && live->form != TAPE_V_RAW) || live->length == 0 ||
+	    (recorded->stated && recorded->number != live->length))
 		return false;
-	if (bindings == NULL)
+	if (bindings == NULL || tape_secret_is_many(recorded->data, recorded->length))
 		return true;
 	tape_siphash(bindings->key, live->data, live->length, hash);
 	const struct tape_binding *known =
@@ -93,8 +253,15 @@ static bool same_secret(struct tape_compare *compare, const struct tape_value *r
 		return same_hash(known->hash, hash);
 	if (is_bound_elsewhere(bindings, compare->part, hash))
 		return false;
-	return !compare->bind ||
-	       add_binding(bindings, compare->part, recorded->data, recorded->length, hash);
+	if (!compare->bind)
+		return true;
+	struct tape_binding *binding =
+		add_binding(bindings, compare->part, recorded->data, recorded->length, hash);
+	if (binding == NULL)
+		return false;
+	if (recorded->stated)
+		keep_value(bindings, binding, live->data, live->length);
+	return true;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -265,6 +432,9 @@ static bool same_length(const struct tape_value *recorded, const struct tape_val
 {
 	if (is_empty(recorded) && is_empty(live))
 		return true;
+	if (recorded->form == TAPE_V_SECRET && live->form != TAPE_V_SECRET)
+		return (live->form == TAPE_V_BYTES || live->form == TAPE_V_RAW) &&
+		       live->length != 0 && (!recorded->stated || recorded->number == live->length);
 	return recorded->form == live->form && recorded->length == live->length &&
 	       recorded->count == live->count;
 }
@@ -312,7 +482,7 @@ int tape_compare_in(struct tape_compare *compare, const struct tape_function *fu
 	size_t before = compare->bindings->count;
 	difference = first_difference(compare, function, recorded, live);
 	if (difference >= 0)
-		compare->bindings->count = before;
+		take_back(compare->bindings, before);
 	return difference;
 }
 

@@ -11,19 +11,33 @@
 #include "core/value.h"
 
 /*
- * What a program presented for the secrets that a trace only names. A name binds to the first value
- * presented for it and then demands it; two names never bind to one value. Only hashes are kept.
+ * What the secrets are that a trace only names. A name binds to the first value that is presented for it,
+ * or to the bytes that were made up for it as an output, and then demands them; two names never bind to
+ * one value that was presented. TAPE_SECRET_MANY binds to nothing and accepts everything.
+ *
+ * Hashes are kept; and, to be given back where the name is an output later, what was told beforehand and
+ * values whose length the trace tells: these are not PINs.
  */
-#define TAPE_MAX_BINDINGS 256
+#define TAPE_MAX_BINDINGS 65536
+#define TAPE_MAX_BOUND_BYTES \
+	((size_t)64 << 20) /* of all values together; longer ones are hashes only */
+
 struct tape_binding {
 	unsigned int part; /* of the trace: names are of one part; 0: of every one */
+	bool made_up;
 	char name[32];
 	uint64_t hash[2];
+	unsigned char *value; /* NULL where it is not kept */
+	size_t length;
 };
+
 struct tape_bindings {
 	uint64_t key[2]; /* of the hashes; random */
-	size_t count;
-	struct tape_binding bound[TAPE_MAX_BINDINGS];
+	size_t count, room;
+	struct tape_binding *bound; /* malloc */
+	uint32_t *names, *values;   /* where to look: index in `bound` plus one; `slots` of each */
+	size_t slots;
+	size_t bytes; /* in kept values */
 };
 
 struct tape_compare {
@@ -46,10 +60,21 @@ int tape_compare_out(const struct tape_function *function, const struct tape_val
                      const struct tape_value *b);
 
 /*
- * Bind a name beforehand (--secret pin-1=…). Returns 0, or -TAPE_E_LIMIT where there are too many or the
- * name is too long.
+ * Bind a name beforehand (--secret pin-1=…). Returns 0, or -TAPE_E_LIMIT where there are too many, the
+ * name is too long or memory is out.
  */
 TAPE_MUST_CHECK int tape_bindings_add(struct tape_bindings *bindings, const char *name,
                                       size_t name_length, const void *secret, size_t length);
+
+/*
+ * The bytes of a redacted output, `size` of them, to `to`: what its name is bound to, if that is known and
+ * as long as `secret` says, else the same ones in every replay, made of the name, which is then bound to
+ * them. `bindings` may be NULL. Returns how many were made up.
+ */
+size_t tape_bindings_fill(struct tape_bindings *bindings, unsigned int part,
+                          const struct tape_value *secret, unsigned char *to, size_t size);
+
+/* Forget all but the key; the memory is given back. */
+void tape_bindings_done(struct tape_bindings *bindings);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/redact.h"
+
 static const char default_trace[] = "p11tape.yaml";
 
 static int read_redact(struct tape_options *options, struct tape_error *error)
@@ -11,12 +13,10 @@ static int read_redact(struct tape_options *options, struct tape_error *error)
 	int result = tape_config_get(&options->config, "P11TAPE_REDACT", word, sizeof(word), error);
 	if (result <= 0)
 		return result;
-	if (strcmp(word, "none") == 0)
-		options->keep_pins = true;
-	else if (strcmp(word, "pin") != 0)
-		return tape_error_set(error, TAPE_E_INVALID, 0,
-		                      "P11TAPE_REDACT is pin or none, not '%s'", word);
-	return 0;
+	if (tape_redact_read(word, &options->redact))
+		return 0;
+	return tape_error_set(error, TAPE_E_INVALID, 0,
+	                      "P11TAPE_REDACT is " TAPE_REDACT_WORDS ", not '%s'", word);
 }
 
 static int read_all(struct tape_options *options, struct tape_error *error)
@@ -42,7 +42,7 @@ static int read_all(struct tape_options *options, struct tape_error *error)
 
 int tape_options_read(struct tape_options *options, struct tape_error *error)
 {
-	options->keep_pins = false;
+	options->redact = TAPE_REDACT_PIN;
 	tape_config_open(&options->config, (const void *)&default_trace);
 	int result = read_all(options, error);
 	tape_config_close(&options->config);

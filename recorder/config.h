@@ -14,7 +14,7 @@
 struct tape_options {
 	char module[PATH_MAX]; /* P11TAPE_MODULE: what to record, as dlopen() takes it */
 	char trace[PATH_MAX];  /* P11TAPE_TRACE: where to, with its %-sequences */
-	bool keep_pins;        /* P11TAPE_REDACT=none */
+	unsigned int redact;   /* P11TAPE_REDACT: the policy */
 	struct tape_config config;
 };
 

@@ -158,7 +158,7 @@ static void install(struct start *start)
 	target.heading.pattern = target.trace;
 	target.heading.module = target.module;
 	target.heading.program = target.program;
-	target.heading.keep_pins = start->options.keep_pins;
+	target.heading.redact = start->options.redact;
 	for (size_t i = 0; i < TAPE_FN_COUNT; i++) {
 		target.heading.exports[i] = tape_functions[i].finds && start->functions[i] != NULL;
 		atomic_store(&tape_targets[0][i], start->functions[i]);

@@ -13,6 +13,7 @@
 #include "recorder/calendar.h"
 #include "recorder/discovery.h"
 #include "recorder/module.h"
+#include "recorder/objects.h"
 #include "recorder/tape_file.h"
 #include "recorder/tell.h"
 #include "recorder/trampolines.h"
@@ -37,7 +38,7 @@ static unsigned int parts;        /* begun by this process and its parents */
 static pid_t part_pid;            /* the process that began it: in a child its recorded ancestor */
 static atomic_size_t last_id;     /* goes on in children, so that no id means two calls */
 static const char *_Atomic ended; /* why the end stands there already: it is said again later */
-static bool keep_pins;
+static unsigned int policy;
 static struct tape_secrets secrets; /* children go on with their parent's names */
 
 /* How long a thread is away at least if it has changed a limit, and how often it is looked at anyway. */
@@ -199,24 +200,23 @@ static void put_header(struct tape_buf *buf, const struct tape_heading *heading,
 	}
 	TAPE_PUT(buf, "]}, \"abi\": {\"ulong\": ");
 	tape_put_decimal(buf, sizeof(CK_ULONG));
-	TAPE_PUT(buf, ", \"packing\": \"natural\"}, \"redact\": ");
-	if (keep_pins)
-		TAPE_PUT(buf, "\"none\"}\n");
-	else
-		TAPE_PUT(buf, "\"pin\"}\n");
+	TAPE_PUT(buf, ", \"packing\": \"natural\"}, \"redact\": \"");
+	tape_put_text(buf, tape_redact_text(policy));
+	TAPE_PUT(buf, "\"}\n");
 }
 
 static int prepare_secrets(struct tape_state *state, const struct tape_heading *heading, bool first,
                            struct tape_error *error)
 {
-	keep_pins = heading->keep_pins;
+	policy = heading->redact;
 	secrets.lock = &state->secrets_lock;
-	if (keep_pins || !first || tape_secrets_init(&secrets, &state->secrets_lock) == 0)
+	if (policy == TAPE_REDACT_NONE || !first ||
+	    tape_secrets_init(&secrets, &state->secrets_lock) == 0)
 		return 0;
 	return tape_error_set(
 		error, TAPE_E_SYSTEM, 0,
-		"the system gives no random numbers (%s), without which PINs cannot be hidden; "
-		"set P11TAPE_REDACT=none to record them",
+		"the system gives no random numbers (%s), without which secrets cannot be "
+		"hidden; set P11TAPE_REDACT=none to record them",
 		tape_errno_text(errno));
 }
 
@@ -402,11 +402,13 @@ static void write_call(struct tape_call *call)
 	tape_buf_init(buf, call->line, sizeof(call->line), LINE_LIMIT);
 	tape_arena_init(&call->arena, call->memory, sizeof(call->memory), MEMORY_LIMIT);
 	call->capture.arena = &call->arena;
-	call->capture.secrets = keep_pins ? NULL : &secrets;
+	call->capture.secrets = &secrets;
+	call->capture.redact = policy;
 	call->capture.snapshot = true;
 	call->capture.images = true;
 	call->capture.lost = false;
 	call->capture.message_record = message_record;
+	call->capture.object_class = tape_objects_class;
 	call->capture.context = call->state;
 
 	const struct opening *opening = &openings[function - tape_functions];
@@ -424,6 +426,8 @@ static void write_call(struct tape_call *call)
 	size_t keep = buf->length;
 	TAPE_PUT(buf, ", \"in\": ");
 	tape_capture_in(&call->capture, function, call->words, call->in);
+	if (TAPE_UNLIKELY((policy & TAPE_REDACT_SECRET) == TAPE_REDACT_SECRET))
+		tape_objects_enter(call);
 	if (!tape_print_values(buf, function, call->in, false))
 		buf->length = keep;
 	if (TAPE_UNLIKELY(buf->failed))
@@ -457,6 +461,8 @@ static void write_return(struct tape_call *call, CK_RV rv, uint64_t returned)
 	size_t keep = buf->length;
 	TAPE_PUT(buf, ", \"out\": ");
 	tape_capture_out(&call->capture, call->function, call->words, call->in, rv, out);
+	if (TAPE_UNLIKELY((policy & TAPE_REDACT_SECRET) == TAPE_REDACT_SECRET))
+		tape_objects_leave(call, out, rv);
 	if (!tape_print_values(buf, call->function, out, true))
 		buf->length = keep;
 	if (TAPE_UNLIKELY(buf->failed))

@@ -39,6 +39,7 @@ struct tape_call {
 	uint8_t id_at, id_length;   /* where the id stands in the first half */
 	size_t id, outer;           /* of this call, and of the one in whose callback it is made */
 	uint64_t began;
+	uint64_t object_class; /* that the call's template says; only under policy "secret" */
 	struct tape_capture capture;
 	struct tape_arena arena;
 	struct tape_buf buf;
@@ -79,7 +80,7 @@ struct tape_heading {
 	const char *program;
 	const char *module;
 	bool exports[TAPE_FN_COUNT]; /* the entry points that the target has */
-	bool keep_pins;
+	unsigned int redact;         /* the policy */
 };
 
 /*

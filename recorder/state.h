@@ -49,6 +49,7 @@ struct tape_state {
 	struct tape_lock lists_lock;   /* what discovery has handed out */
 	struct tape_lock secrets_lock; /* names of secrets */
 	struct tape_lock message_lock; /* message operations' parameter structures */
+	struct tape_lock objects_lock; /* objects' classes */
 	atomic_uint threads;           /* numbers given out */
 	atomic_uint unlisted;          /* calls open that `thread` does not list */
 	atomic_uintptr_t discovering[TAPE_DISCOVERING];

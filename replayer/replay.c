@@ -220,10 +220,11 @@ static enum tape_record_id parameter_of_candidate(void *context, CK_SESSION_HAND
 }
 
 static void capture_live(const struct tape_function *function, const uintptr_t *words,
-                         struct tape_value *live, struct tape_secrets *secrets)
+                         struct tape_value *live, struct tape_secrets *secrets, unsigned int policy)
 {
 	struct tape_capture capture = { .arena = &engine.scratch,
 		                        .secrets = secrets,
+		                        .redact = policy,
 		                        .message_record = parameter_of_candidate };
 	tape_arena_reset(&engine.scratch);
 	tape_capture_in(&capture, function, words, live);
@@ -236,12 +237,17 @@ static CK_RV diverge(const struct tape_function *function, const uintptr_t *word
 	static struct tape_secrets secrets; /* large; used under the lock */
 	struct tape_lock lock = { 0 };
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
-	/* What was presented for a secret is nobody's business: show a name. */
-	if (tape_secrets_init(&secrets, &lock) < 0)
-		secrets.count = TAPE_MAX_SECRETS;
-	secrets.prefix = "presented";
+	/* What was presented for a secret is nobody's business: show a name. What a later release hides, too. */
+	unsigned int policy;
+	const char *said = engine.reader == NULL ? "" : tape_reader_header(engine.reader)->redact;
+	if (said[0] == 0)
+		policy = TAPE_REDACT_PIN;
+	else if (!tape_redact_read(said, &policy))
+		policy = TAPE_REDACT_ALL;
+	if (tape_secrets_init(&secrets, &lock) == 0)
+		secrets.prefix = "presented";
 	engine.candidate = expected;
-	capture_live(function, words, live, &secrets);
+	capture_live(function, words, live, &secrets, policy | TAPE_REDACT_PIN);
 	struct report report = {
 		.kind = kind,
 		.argument = argument,
@@ -281,7 +287,7 @@ static int compare_with(const struct record *record, const uintptr_t *words,
 	struct tape_compare compare = { &engine.bindings, &engine.options.rules, record->part,
 		                        bind };
 	engine.candidate = record;
-	capture_live(function, words, live, NULL);
+	capture_live(function, words, live, NULL, TAPE_REDACT_NONE);
 	/* Lanes are bound by content: the number of the session is not part of it. */
 	if (engine.lanes && function->lane >= 0)
 		live[function->lane].number = record->in[function->lane].number;
@@ -450,7 +456,8 @@ static CK_RV answer(const struct record *record, const uintptr_t *words,
 	if (TAPE_UNLIKELY(record->partial))
 		return diverge(record->function, words, REPORT_PARTIAL, record, -1,
 		               "part of it is not in the recording");
-	size_t filled = tape_answer(record->function, words, live, record->out);
+	const struct tape_compare names = { .bindings = &engine.bindings, .part = record->part };
+	size_t filled = tape_answer(&names, record->function, words, live, record->out);
 	if (filled != 0)
 		atomic_fetch_add(&report_counters->filled, filled);
 	return record->rv;

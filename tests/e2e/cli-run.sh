@@ -48,7 +48,7 @@ says 2 'has {}' "${record[@]}" -- pkcs11-tool --list-slots
 says 2 'with -m' "$P11TAPE" record -- "${tool[@]}"
 says 2 "the module's path" "$P11TAPE" record -m libnowhere.so -- "${tool[@]}"
 says 2 'cannot be read' "$P11TAPE" record -m ./libnowhere.so -- "${tool[@]}"
-says 2 'pin or none' "${record[@]}" --redact all -- "${tool[@]}"
+says 2 'pin, none, secret or secret,plaintext' "${record[@]}" --redact all -- "${tool[@]}"
 says 2 'behind --' "${record[@]}"
 says 2 'another place' "${record[@]}" -o nowhere/trace.yaml -- touch started {}
 mkfifo fifo

@@ -256,13 +256,17 @@ static void add_line(struct oracle *o)
 		judge(o);
 }
 
+static const unsigned int policies[] = { TAPE_REDACT_PIN, TAPE_REDACT_NONE, TAPE_REDACT_SECRET,
+	                                 TAPE_REDACT_ALL, TAPE_REDACT_PIN };
+
 static void write_call(struct oracle *o, const struct tape_function *function, size_t focus,
                        size_t variant, enum act act, uint64_t seed)
 {
 	struct tape_value in[TAPE_MAX_ARGUMENTS];
 	struct tape_value out[TAPE_MAX_ARGUMENTS];
 	struct tape_capture capture = { .arena = &o->arena,
-		                        .secrets = seed % 8 == 0 ? NULL : &o->secrets,
+		                        .secrets = &o->secrets,
+		                        .redact = policies[seed % TAPE_ARRAY_SIZE(policies)],
 		                        .snapshot = true,
 		                        .images = true,
 		                        .message_record = generate_message_record,
@@ -271,7 +275,7 @@ static void write_call(struct oracle *o, const struct tape_function *function, s
 	snprintf(o->what, sizeof(o->what), "%s, argument %zu, variant %zu, act %d, seed %llu",
 	         function->name.text, focus, variant, (int)act, (unsigned long long)seed);
 	tape_arena_reset(&o->arena);
-	o->secrets.count = 0;
+	tape_secrets_forget(&o->secrets);
 	o->calls++;
 	generate_call(&o->call, &o->guard, function, focus, variant, seed, ~seed);
 
