@@ -372,6 +372,11 @@ void report_summary(const char *trace, uint64_t served, uint64_t unused, uint64_
 	}
 	TAPE_PUT(&buf, ", \"divergences\": ");
 	tape_put_decimal(&buf, divergences);
+	uint64_t filled = atomic_load(&report_counters->filled);
+	if (filled != 0) {
+		TAPE_PUT(&buf, ", \"made-up\": ");
+		tape_put_decimal(&buf, filled);
+	}
 	TAPE_PUT(&buf, ", \"pid\": ");
 	tape_put_decimal(&buf, (uint64_t)getpid());
 	if (trace != NULL) {
