@@ -358,6 +358,8 @@ static int check_form(const struct tape_parse *parse, const struct where *where,
 		return refuse(parse, where, node, "not a value that %s can have", what);
 	if (value->form == TAPE_V_BYTES && value->stated && !where->output)
 		return refuse(parse, where, node, "'len' has no place beside an input's contents");
+	if (value->form == TAPE_V_SECRET && !value->stated && where->output)
+		return refuse(parse, where, node, "a secret output without its 'len'");
 	return 0;
 }
 

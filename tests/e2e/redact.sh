@@ -5,7 +5,7 @@
 # way that there is (created, unwrapped, derived, read, encrypted, decrypted, digested, signed) under every
 # policy, and searched for in every byte that was written; and the traces are replayed.
 . "$(dirname "$0")/lib.sh"
-need pkcs11-tool softhsm2-util openssl python3 xxd
+need pkcs11-tool softhsm2-util openssl python3
 new_token redact
 canaries=$P11TAPE_SOURCE_DIR/tests/tools/canaries.py
 softhsm2-util --init-token --free --label canaries --so-pin so-pin-2741-canary --pin user-pin-9306-canary >/dev/null
@@ -13,10 +13,7 @@ login=(--token-label canaries --login --pin user-pin-9306-canary)
 
 # ---- what is secret -------------------------------------------------------------------------------
 
-hex() { xxd -p "$@" | tr -d '\n'; }
-der_integer() { # FILE NAME: a number of an RSA key, as openssl prints it
-	openssl rsa -in "$1" -noout -text 2>/dev/null | sed -n "/^$2:/,/^[^ ]/{/^ /p}" | tr -d ' :\n' | sed 's/^00//'
-}
+hex() { cat "$@" | od -An -v -tx1 | tr -d ' \n'; }
 openssl rand -out secret.key 32
 openssl rand -out plain 32
 openssl rand -out large 150000
@@ -38,10 +35,8 @@ openssl pkey -in rsa.pem -pubout -outform DER -out rsa.pub.der
 {
 	echo "secret-key $(hex secret.key)"
 	echo "derived-key $(hex derived)"
-	for name in privateExponent prime1 prime2 exponent1 exponent2 coefficient; do
-		echo "rsa-$name $(der_integer rsa.pem "$name")"
-	done
-	echo "ec-private $(openssl ec -in ec.pem -noout -text 2>/dev/null | sed -n '/^priv:/,/^pub:/{/^ /p}' | tr -d ' :\n')"
+	echo "rsa private $PWD/rsa.pem"
+	echo "ec private $PWD/ec.pem"
 } >keys
 {
 	echo "plain $(hex plain)"
@@ -56,16 +51,22 @@ cp secret.key zqxw7341kvjp
 openssl rand -hex 20 | sed 's/^/absent /' >absent
 
 # The search finds what is there: in a file that has them all, and not what is not.
+upper() { hex plain | tr a-f A-F; }
+cp pins pins.has
+cp data data.has
+{
+	openssl pkey -in rsa.pem -noout -text
+	openssl pkey -in ec.pem -noout -text
+	hex secret.key derived
+} | tr -d ' :\n' >keys.has
 for list in pins keys data; do
-	while read -r name digits; do
-		echo "{\"$name\": \"$digits\"}"
-	done <"$list" >has
+	cp "$list.has" has
 	"$canaries" --found "$list" has || fail "$list: the search is blind"
 	! "$canaries" "$list" has >/dev/null || fail "$list: the search says nothing"
 	"$canaries" "$list" /dev/null || fail "$list: the search sees things"
 	! "$canaries" --found absent has >/dev/null || fail "the search finds what is not there"
 done
-for spell in 'cat plain' 'base64 -w0 plain' 'xxd -u -p -c99 plain' 'iconv -f latin1 -t utf-16le plain'; do
+for spell in 'cat plain' 'base64 -w0 plain' upper 'iconv -f latin1 -t utf-16le plain'; do
 	$spell >has
 	! "$canaries" data has >/dev/null || fail "the search does not see $spell"
 done

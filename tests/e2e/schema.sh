@@ -140,7 +140,7 @@ mistakes=(argument-wrong attribute-{date,scalar,twice,type-in-out,unknown-key,wi
 	header-{load-text,newer,process-text,text} hex-{not-hex,not-quoted,odd,piece-odd} init-unknown-key
 	item-{empty,list,unknown} list-without-len mechanism-{list,unknown-key} number-{negative,word}
 	parameter-{list,two-contents} return-{out-list,unknown-key,without-rv} room-{and-len,word} rv-mapping
-	secret-long-name template-mapping value-{empty,list,plain,true,twice,unknown-key} version-not-quoted)
+	secret-{length-text,long-name} template-mapping value-{empty,list,plain,true,twice,unknown-key} version-not-quoted)
 ! (cd "$source/tests/bad" && "${check[@]}" "$schema" "${mistakes[@]/%/.yaml}") >found || fail "no mistake was found"
 for name in "${mistakes[@]}"; do
 	grep -q "^$name.yaml: " found || fail "the schema lets tests/bad/$name.yaml pass"

@@ -7,7 +7,7 @@
 program=pkcs11-tool
 tool=(pkcs11-tool --module {})
 login=("${tool[@]}" --token-label clitok --login --pin "$user_pin")
-printf hello >"$work/hello.txt"
+printf %s "$known_data" >"$work/hello.txt"
 openssl dgst -sha256 -binary -out "$work/digest" "$work/hello.txt"
 
 use_softhsm
@@ -45,6 +45,10 @@ row aes-encrypt -- "${login[@]}" --encrypt --mechanism AES-CBC-PAD --iv "$iv" --
 	--input-file "$work/hello.txt" --output-file encrypted
 row aes-decrypt -- "${login[@]}" --decrypt --mechanism AES-CBC-PAD --iv "$iv" --id 33 \
 	--input-file "$work/encrypted" --output-file decrypted
+printf %s 'known key 5170 of thirty-two byt' >"$work/known.key"
+row write-key -- "${login[@]}" --write-object "$work/known.key" --type secrkey --key-type AES:32 --id 34 --label known \
+	--extractable
+row write-private -- "${login[@]}" --write-object "$work/pki/server.key.der" --type privkey --id 35 --label server
 row write-delete -- bash -euc '
 	pkcs11-tool --module "$0" --token-label clitok --login --pin "$user_pin" --delete-object --type cert --id 20
 	' {}

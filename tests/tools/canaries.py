@@ -2,16 +2,35 @@
 # SPDX-License-Identifier: MIT
 """canaries.py [--found] CANARIES FILE…: is any of these secrets in any of these files?
 
-CANARIES has a line for each: a name and the secret in hexadecimal digits. Looked for are pieces of eight
-bytes of it (all of it, where it is shorter): raw, as text that JSON or YAML escaped, in UTF-16, in
+CANARIES has a line for each: a name and the secret in hexadecimal digits; or a name, the word "private" and
+a key's file, for all numbers of the key that are secret. Looked for are pieces of eight bytes of it (all of it, where it is shorter): raw, as text that JSON or YAML escaped, in UTF-16, in
 hexadecimal digits (also backwards, and of UTF-16), in base64, as decimal numbers. Exit status 1, and a
 line for each find, if there is one. With --found: 1 if one of them is nowhere.
 """
 import base64
 import json
+import re
+import subprocess
 import sys
 
 PIECE = 8
+PRIVATE = ("privateExponent", "prime1", "prime2", "exponent1", "exponent2", "coefficient", "priv")
+
+
+def secrets(path):
+    """Names and secrets of the lines of a list."""
+    with open(path, encoding="ascii") as lines:
+        for line in lines:
+            name, *rest = line.split()
+            if rest[0] != "private":
+                yield name, bytes.fromhex(rest[0])
+                continue
+            text = subprocess.run(
+                ["openssl", "pkey", "-in", rest[1], "-noout", "-text"], check=True, capture_output=True, text=True
+            ).stdout
+            for field, digits in re.findall(r"^(\w+):\n((?: +[0-9a-f:]+\n)+)", text, re.MULTILINE):
+                if field in PRIVATE:
+                    yield f"{name}.{field}", bytes.fromhex(re.sub(r"[\s:]", "", digits)).lstrip(b"\0")
 
 
 def spellings(piece):
@@ -48,16 +67,11 @@ def main(arguments):
         arguments = arguments[1:]
     needles = {}
     missing = {}
-    with open(arguments[0], encoding="ascii") as lines:
-        for line in lines:
-            name, digits = line.split()
-            secret = bytes.fromhex(digits)
-            missing[name] = True
-            for piece in pieces(secret):
-                # What is all one byte is anywhere.
-                if len(set(piece)) > 2 or len(secret) <= PIECE:
-                    for how, needle in spellings(piece):
-                        needles[needle] = (name, how)
+    for name, secret in secrets(arguments[0]):
+        missing[name] = True
+        for piece in pieces(secret):
+            for how, needle in spellings(piece):
+                needles[needle] = (name, how)
     leaks = set()
     for path in arguments[1:]:
         with open(path, "rb") as file:
