@@ -138,7 +138,9 @@ static void redact(struct tape_capture *capture, struct tape_value *value,
 	const char *name = tape_secret_name(capture->secrets, secrecy, value->data, value->length,
 	                                    capture->arena);
 	if (name == NULL) {
+		uint64_t tag = value->tag;
 		set_lost(capture, value, "out of memory");
+		value->tag = tag;
 		return;
 	}
 	value->form = TAPE_V_SECRET;
