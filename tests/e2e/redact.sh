@@ -127,7 +127,7 @@ replay() { # NAME [made up]
 	rm report.json
 	rm -f result
 	# Recorded again, it is the trace.
-	[[ $policy == *secret* ]] || return 0
+	[[ $policy == *plaintext* ]] || return 0
 	run again env P11TAPE_REPLAY="$PWD/$name.yaml" "$P11TAPE" record --redact "$policy" -m "$P11TAPE_REPLAYER_SO" \
 		-o again.yaml -- pkcs11-tool --module {} "$@"
 	calls_of "$name.yaml" >one
@@ -140,13 +140,13 @@ all=(create private ec certificate object generate encrypt decrypt large digest 
 	read-object list pin pin-back)
 replay_all() {
 	local name names=("${all[@]}")
-	[[ $policy == *secret* ]] || names=(encrypt decrypt large digest sign read read-certificate read-object)
+	[[ $policy == *secret* ]] || names=(decrypt read read-certificate read-object)
 	for name in "${names[@]}"; do
 		replay "$name"
 	done
 	# What is not redacted is the same; of what is, the program gets as much.
 	for name in encrypt large digest sign read-certificate; do
-		cmp "$name.result" "$name.replayed"
+		[[ ! -f $name.replayed ]] || cmp "$name.result" "$name.replayed"
 	done
 	for name in decrypt read-object; do
 		if [[ $policy == *plaintext* ]]; then
@@ -225,6 +225,21 @@ run recorded env P11TAPE_MODULE="$softhsm" P11TAPE_TRACE="$work/t.yaml" P11TAPE_
 run replayed env P11TAPE_REPLAY="$work/t.yaml" P11TAPE_REPLAY_REPORT="$work/report.json" "$through" "$P11TAPE_REPLAYER_SO"
 [[ $(<replayed.status) == 0 ]] || fail "through, replayed: $(tail -n 5 replayed.out)"
 same "through: what the recorded and the replayed run show" recorded.out replayed.out
+
+# All functions, as the stub answers them: no policy takes a call from the replay.
+stub=$P11TAPE_BUILD_DIR/tests
+for policy in pin secret secret,plaintext; do
+	rm -f stub.yaml stub.json
+	env P11TAPE_MODULE="$stub/p11tape-stub-320.so" P11TAPE_TRACE="$work/stub.yaml" P11TAPE_REDACT="$policy" \
+		"$stub/drive-stub" "$P11TAPE_RECORDER_SO" 3.2 >stub.out
+	"$P11TAPE" validate --quiet stub.yaml || fail "$policy: the stub's trace"
+	env P11TAPE_REPLAY="$work/stub.yaml" P11TAPE_REPLAY_REPORT="$work/stub.json" \
+		"$stub/drive-stub" "$P11TAPE_REPLAYER_SO" 3.2 >stub.out 2>stub.err
+	sed -n 's/.*"summary": {\(.*"divergences": [0-9]*\).*/\1/p' stub.json >"stub.$policy"
+	grep -q '"unused": 0' "stub.$policy" || fail "$policy: $(<stub.json)"
+	same "$policy: what was served of the stub's trace" stub.pin "stub.$policy"
+done
+! grep -E '"p(Data|Part|Plaintext|PlaintextPart|LastPart)": {"(text|hex)": "[^"]' stub.yaml || fail "data is out"
 
 # Words that are no policy, from everywhere they may come.
 run bad "$P11TAPE" record --redact all -m "$softhsm" -o bad.yaml -- pkcs11-tool --module {} -L

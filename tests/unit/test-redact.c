@@ -502,7 +502,7 @@ static void plant_fields(struct cage *c, const struct tape_mechanism *row,
                          enum tape_record_id record, enum tape_function_id id, bool *done)
 {
 	for (size_t wanted = 0;; wanted++)
-		for (size_t i = 0; i < 4 * 3; i++) {
+		for (size_t i = 0; i < (size_t)4 * 3; i++) {
 			struct planted planted = { .wanted = wanted };
 			c->policy = policies[i % 4];
 			tape_arena_reset(&c->memory);
@@ -548,7 +548,7 @@ static void parameters_are_hidden(void **state)
 	assert_in_range(count, 17, 40);
 
 	/* A parameter that nobody can read may have anything in it. */
-	for (size_t i = 0; i < 4 * 3; i++) {
+	for (size_t i = 0; i < (size_t)4 * 3; i++) {
 		CK_MECHANISM mechanism = { CKM_VENDOR_DEFINED + 4711,
 			                   (void *)(uintptr_t)canaries[i / 4].bytes,
 			                   canaries[i / 4].length };
@@ -614,8 +614,9 @@ static void there_are_only_so_many_names(void **state)
 				assert_string_equal(strchr(name, '-'), number);
 		}
 		snprintf(secret, sizeof(secret), "%zu %u", s, sorts[s].limit / 2);
-		assert_int_equal(atoi(strchr(name_of(c, sorts[s].secrecy, secret), '-') + 1),
-		                 sorts[s].limit / 2);
+		assert_int_equal(
+			strtol(strchr(name_of(c, sorts[s].secrecy, secret), '-') + 1, NULL, 10),
+			sorts[s].limit / 2);
 	}
 	assert_int_equal(c->secrets.count, TAPE_MAX_SECRETS);
 	tape_secrets_forget(&c->secrets);
