@@ -403,6 +403,28 @@ static void a_value_is_what_its_class_says(void **state)
 		make_call(c, TAPE_FN_C_CreateObject, words, CKR_OK, NULL, NULL);
 		judge(c, 0, TAPE_S_SECRET);
 	}
+	/* Nor where nobody looked what stood there: a length that changed is no class. */
+	CK_OBJECT_CLASS stale[2] = { CKO_CERTIFICATE, 0 };
+	unsigned char given[sizeof(binary)];
+	CK_ATTRIBUTE both[2] = { { CKA_CLASS, stale, sizeof(stale) },
+		                 { CKA_VALUE, given, sizeof(given) + 1 } };
+	uintptr_t failing[] = { 1, 2, (uintptr_t)both, 2 };
+	const struct tape_function *get = &tape_functions[TAPE_FN_C_GetAttributeValue];
+	struct tape_value in[TAPE_MAX_ARGUMENTS];
+	struct tape_value out[TAPE_MAX_ARGUMENTS];
+	c->class = TAPE_CLASS_UNKNOWN;
+	c->policy = TAPE_REDACT_SECRET;
+	struct tape_capture capture = begin_call(c);
+	capture.snapshot = false;
+	tape_capture_in(&capture, get, failing, in);
+	both[0].ulValueLen = sizeof(*stale);
+	memcpy(given, binary, sizeof(given));
+	both[1].ulValueLen = sizeof(given);
+	tape_capture_out(&capture, get, failing, in, CKR_ATTRIBUTE_SENSITIVE, out);
+	tape_print_values(&c->printed, get, out, true);
+	strcpy(c->what, "a class that nobody wrote");
+	judge(c, 0, TAPE_S_SECRET);
+
 	/* Two classes are none, and neither is half of one. */
 	CK_OBJECT_CLASS certificate = CKO_CERTIFICATE;
 	CK_OBJECT_CLASS key = CKO_SECRET_KEY;
@@ -817,6 +839,10 @@ static void a_class_is_known_until_its_handle_is_given_again(void **state)
 	assert_int_equal(known(3, 5), TAPE_CLASS_UNKNOWN);
 	assert_int_equal(known(4, 5), TAPE_CLASS_UNKNOWN);
 	assert_int_equal(known(1, 6), TAPE_CLASS_UNKNOWN);
+	for (CK_SLOT_ID slot = 11; slot < 20000; slot++) {
+		opens(c, slot, 3);
+		assert_int_equal(known(3, 5), TAPE_CLASS_UNKNOWN);
+	}
 	/* A session's number comes back for another slot. */
 	opens(c, 11, 2);
 	assert_int_equal(known(2, 5), TAPE_CLASS_UNKNOWN);
