@@ -151,9 +151,8 @@ make_pki() {
 			key=(rsa:2048)
 			[[ $name != client-ec ]] || key=(ec -pkeyopt ec_paramgen_curve:prime256v1)
 			openssl req -new -newkey "${key[@]}" -nodes -keyout "$name.key" -out "$name.csr" -subj "/CN=$name"
-			printf 'extendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\n' >extensions
-			[[ $name != server ]] ||
-				printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' >extensions
+			printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n' >extensions
+			[[ $name == server ]] || echo keyUsage=digitalSignature >>extensions
 			openssl x509 -req -in "$name.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -out "$name.crt" -days 800 \
 				-extfile extensions
 			openssl pkcs8 -topk8 -nocrypt -in "$name.key" -outform DER -out "$name.key.der"
@@ -166,6 +165,23 @@ make_pki() {
 	mkdir -p "$work/anchors/anchors" "$work/anchors/blocklist"
 	cp "$work/pki/ca.crt" "$work/anchors/anchors/"
 }
+
+# A TLS server on a free port of 127.0.0.1, which is in $port then. It has one page, /page.
+server() { # NAME OPTIONS…
+	local name=$1
+	shift
+	make_pki
+	mkdir -p "$work/site"
+	echo 'it works' >"$work/site/page"
+	helper "$work/$name.log" env -C "$work/site" openssl s_server -accept 127.0.0.1:0 -WWW \
+		-cert "$work/pki/server.crt" -key "$work/pki/server.key" "$@"
+	await '^ACCEPT ' "$work/$name.log"
+	port=$(sed -n 's/^ACCEPT .*://p' "$work/$name.log" | head -n 1)
+}
+
+# Of a row whose program proves in TLS that it has a key.
+signs=(--match C_Sign.pData=length --up-to C_Sign
+	--why 'what is signed holds random bytes of both sides; a live peer refuses the recorded signature')
 
 # The SoftHSM2 token "clitok": client is key 11, client-ec is key 12, the authority's certificate is 20.
 # Every run begins with it as it is after this.

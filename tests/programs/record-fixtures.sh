@@ -17,6 +17,8 @@ fixtures=(
 	openvpn-client-rsa-tls1.3
 	openvpn-show-ids
 	osslsigncode-ec
+	openssl-ca
+	openssl-s_server-client-ec-tls1.3
 	p11-kit-proxy-sign
 	p11-kit-remote-client-ec-sign
 	p11-kit-remote-server-ec-sign

@@ -8,29 +8,13 @@
 program=tstclnt
 make_nss
 printf 'GET /page HTTP/1.0\r\n\r\n' >"$work/request"
-mkdir "$work/site"
-echo 'it works' >"$work/site/page"
 
-# A server on a free port of 127.0.0.1; its port is in $port.
-server() { # NAME OPTIONS…
-	local name=$1
-	shift
-	[[ -d $work/pki ]] || return 0
-	helper "$work/$name.log" env -C "$work/site" openssl s_server -accept 127.0.0.1:0 -WWW \
-		-cert "$work/pki/server.crt" -key "$work/pki/server.key" "$@"
-	await '^ACCEPT ' "$work/$name.log"
-	port=$(sed -n 's/^ACCEPT .*://p' "$work/$name.log" | head -n 1)
-}
-port=0
 server asks -CAfile "$work/pki/ca.crt" -Verify 3
 asks=$port
 server plain
 plain=$port
 
 client=(timeout 20 tstclnt -A "$work/request" -h 127.0.0.1 -d "sql:$work/nss")
-signs=(--match C_Sign.pData=length --up-to C_Sign
-	--why 'what is signed holds random bytes of both sides; a live peer refuses the recorded signature')
-
 use_softhsm
 for version in 1.2 1.3; do
 	for name in client client-ec; do
