@@ -205,6 +205,11 @@ make_token() {
 	cp -a "$work/tokens" "$work/tokens.0"
 }
 
+# The name of something in the token: an RFC 7512 URI, with the PIN.
+uri() { # LABEL [PIN [TYPE]]
+	echo "pkcs11:token=clitok;object=$1;type=${3:-private};pin-value=${2:-$user_pin}"
+}
+
 # What comes before every run: the same state. A test may define its own, and call this one in it.
 fresh_token() {
 	[[ ! -d $work/tokens.0 ]] || { rm -rf "$work/tokens" && cp -a "$work/tokens.0" "$work/tokens"; }
@@ -222,6 +227,13 @@ use_module() { # NAME FILE [PACKAGE'S FILE]
 	target=$1
 	module=$2
 	module_from=${3:-$2}
+}
+
+# OpenSSL's engine for PKCS#11 is $engine.
+need_engine() {
+	need_all openssl
+	engine=$(openssl version -e | sed -n 's/^ENGINESDIR: "\(.*\)"$/\1/p')/pkcs11.so
+	[[ -e $engine ]] || skip_all "there is no $engine"
 }
 
 # ---- rows -------------------------------------------------------------------------------------------

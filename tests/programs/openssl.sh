@@ -5,10 +5,8 @@
 # key agreement; s_server and s_client, each with a live peer.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
-need_all openssl pkcs11-tool
 program='openssl + engine_pkcs11'
-engine=$(openssl version -e | sed -n 's/^ENGINESDIR: "\(.*\)"$/\1/p')/pkcs11.so
-[[ -e $engine ]] || skip_all "there is no $engine"
+need_engine
 use_softhsm
 make_pki
 pki=$work/pki
@@ -42,9 +40,6 @@ engine_row() { # NAME [OPTION…] -- COMMAND ARGUMENTS…
 		shift
 	done
 	row "$name" --from "$engine" "${options[@]}" -- on {} "${@:2}"
-}
-uri() { # LABEL [PIN]
-	echo "pkcs11:token=clitok;object=$1;type=private;pin-value=${2:-$user_pin}"
 }
 rsa=(-keyform engine -sign "$(uri client)" -sha256)
 ec=(-keyform engine -sign "$(uri client-ec)" -sha256)

@@ -7,6 +7,8 @@ set -euo pipefail
 
 fixtures=(
 	modules-ykcs11-slots
+	curl-client-certificate
+	curl-wrong-pin
 	nss-internal-tls1.3
 	nss-keys
 	nss-request-ec
