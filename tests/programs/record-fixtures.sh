@@ -9,6 +9,7 @@ fixtures=(
 	modules-ykcs11-slots
 	curl-client-certificate
 	curl-wrong-pin
+	nginx-ec
 	nss-internal-tls1.3
 	nss-keys
 	nss-request-ec
