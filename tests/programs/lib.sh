@@ -179,6 +179,12 @@ server() { # NAME OPTIONS…
 	port=$(sed -n 's/^ACCEPT .*://p' "$work/$name.log" | head -n 1)
 }
 
+# Ask a TLS server on this machine for a page, and print what matters.
+ask() { # PORT
+	printf 'GET / HTTP/1.0\r\n\r\n' | timeout 20 openssl s_client -connect "127.0.0.1:$1" -brief -ign_eof \
+		-CAfile "$work/pki/ca.crt" -verify_return_error 2>&1 | sed '/^HTTP\|^Protocol\|^Signature type\|^Verif/!d' || true
+}
+
 # Of a row whose program proves in TLS that it has a key.
 signs=(--match C_Sign.pData=length --up-to C_Sign
 	--why 'what is signed holds random bytes of both sides; a live peer refuses the recorded signature')
@@ -239,6 +245,21 @@ need_engine() {
 	"${still[@]}" true 2>/dev/null || still=()
 	crashes=(--cut --no-fixed-point --but C_CloseAllSessions
 		--why "SoftHSM2 crashes in C_CloseAllSessions when OpenSSL's exit handler calls it")
+}
+
+# p11-kit reads no user's registry for root: its own is replaced, in a mount namespace.
+need_registry() {
+	unshare --mount true 2>/dev/null || skip_all 'no mount namespaces here (not root?)'
+}
+
+# Run a command with a registry that has one module.
+registered() { # MODULE LINES COMMAND…
+	mkdir -p "$work/registry"
+	printf 'module: %s\n%s\n' "$1" "$2" >"$work/registry/tested.module"
+	shift 2
+	# shellcheck disable=SC2016 # the inner shell's
+	unshare --mount "$BASH" -euc 'mount --bind "$1" /usr/share/p11-kit/modules; shift; exec "$@"' inner \
+		"$work/registry" "$@"
 }
 
 # ---- rows -------------------------------------------------------------------------------------------

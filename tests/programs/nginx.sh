@@ -70,23 +70,20 @@ serve() { # MODULE LABEL URI DAEMON SIGNALS
 	local master signal asked=""
 	(start "$1" "$2" "$3" -g "daemon $4;") >printed &
 	master=$!
+	trap 'kill "$(<pid)"' EXIT
 	[[ $4 == off ]] || {
 		wait "$master"
 		await . pid
 		master=$(<pid)
-		trap 'kill "$(<pid)"' EXIT
 	}
 	ask_workers "$master"
 	for signal in $5; do
 		kill -"$signal" "$master"
 		[[ $signal != HUP ]] || ask_workers "$master"
 	done
-	if [[ $4 == off ]]; then
-		wait "$master"
-	else
-		timeout 20 tail --pid="$master" -f /dev/null
-		trap - EXIT
-	fi
+	timeout 20 tail --pid="$master" -f /dev/null
+	trap - EXIT
+	[[ $4 == on ]] || wait "$master"
 }
 export -f await fail start ask_workers refuse
 

@@ -9,19 +9,7 @@ program=p11-kit
 proxy=$multiarch/p11-kit-proxy.so
 tool=(pkcs11-tool --module "$proxy")
 
-# p11-kit reads no user's registry for root: its own is replaced, in a mount namespace.
-unshare --mount true 2>/dev/null || skip_all 'no mount namespaces here (not root?)'
-
-# Run a command with a registry that has one module.
-registered() { # MODULE LINES COMMAND…
-	mkdir -p "$work/registry"
-	printf 'module: %s\n%s\n' "$1" "$2" >"$work/registry/tested.module"
-	shift 2
-	# shellcheck disable=SC2016 # the inner shell's
-	unshare --mount "$BASH" -euc 'mount --bind "$1" /usr/share/p11-kit/modules; shift; exec "$@"' inner \
-		"$work/registry" "$@"
-}
-
+need_registry
 use_softhsm
 login=(--token-label clitok --login --pin "$user_pin")
 printf hello >"$work/hello.txt"

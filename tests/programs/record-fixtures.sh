@@ -9,6 +9,8 @@ fixtures=(
 	modules-ykcs11-slots
 	curl-client-certificate
 	curl-wrong-pin
+	gnutls-cli-client-ec-tls1.2
+	gnutls-cli-wrong-pin
 	nginx-ec
 	nss-internal-tls1.3
 	nss-keys
