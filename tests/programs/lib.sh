@@ -373,11 +373,10 @@ row() {
 			[[ -z $but ]] || forgive "$but"
 			like "the replayed run's" recorded replayed "" ""
 		fi
-		# shellcheck disable=SC2046
-		if [[ $fixed_point == yes && $(count thread) == 1 && $(count process) == 1 ]]; then
+		if [[ $fixed_point == yes && $(count thread) == 1 ]]; then
 			again again
-			calls_of trace.yaml >"$dir/one"
-			calls_of again.yaml >"$dir/two"
+			first_calls trace '' >"$dir/one"
+			first_calls again '' >"$dir/two"
 			cmp -s "$dir/one" "$dir/two" ||
 				fail "the replay's recording is another one: $(diff "$dir/one" "$dir/two" | head -n 20)"
 		fi
@@ -428,13 +427,11 @@ without() { # FILE… -- COMMAND…
 	fi
 }
 
-# The row's command, recorded on the replayer: NAME.yaml.
+# The row's command, recorded on the replayer: NAME.yaml, and NAME.PID.yaml of other processes.
 again() { # NAME
-	local lines
-	lines=$(printf '%s\n' "${rules[@]}")
-	attempt "$1" hidden env P11TAPE_REPLAY="$dir/trace.yaml" P11TAPE_REPLAY_MODE=strict \
-		P11TAPE_REPLAY_MATCH="$lines" P11TAPE_REPLAY_REPORT="$dir/$1.json" \
-		"$P11TAPE" record --redact "$policy" -m "$P11TAPE_REPLAYER_SO" -o "$dir/$1.yaml" -- "${command[@]}"
+	attempt "$1" hidden "$P11TAPE" replay "${rules[@]/#/--match=}" --report "$dir/$1.json" "$dir/trace.yaml" \
+		-- env P11TAPE_MODULE={} P11TAPE_TRACE="$dir/$1.yaml" P11TAPE_REDACT="$policy" \
+		"${command[@]//"{}"/$P11TAPE_RECORDER_SO}"
 }
 
 # Take divergences that are expected from what the replay printed.
@@ -500,12 +497,12 @@ calls_of() { # TRACE
 		calls && !skip && $0 != "  synthetic: true"'
 }
 
-# What the processes of a run called: each one up to its first FUNCTION that returned CKR_OK, or all if there is
-# none; without interfaces, if these may diverge. Sorted: which process comes first is nobody's promise.
+# What the processes of a run called: each one up to its first FUNCTION that returned CKR_OK, and without
+# interfaces if these may diverge; or all, if there is none. Sorted: which process comes first is nobody's promise.
 first_calls() { # RUN FUNCTION
 	local trace
 	for trace in "$dir/$1.yaml" "$dir/$1".[0-9]*.yaml; do
-		[[ ! -f $trace ]] || calls_of "${trace##*/}" | awk -v but="$but" '
+		[[ ! -f $trace ]] || calls_of "${trace##*/}" | awk -v but="${2:+$but}" '
 			/^- / { drop = /^- (passed-through|call: C_GetInterface)/ || (/^- return:/ && $3 in dropped) }
 			drop && /^  id: / { dropped[$2] = 1 }
 			!(drop && but)' | awk -v wanted="$2" '
