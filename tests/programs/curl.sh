@@ -28,7 +28,7 @@ for name in client client-ec; do
 	row "$name-certificate" "${signs[@]}" -- get {} --key "$(uri "$name")" \
 		--cert-type ENG --cert "$(uri "$name" "$user_pin" cert)" "$asks"
 done
-row two-pages "${signs[@]}" -- get {} --key "$(uri client)" --cert "$work/pki/client.crt" "$asks" "$asks"
+row two-pages "${signs_once[@]}" -- get {} --key "$(uri client)" --cert "$work/pki/client.crt" "$asks" "$asks"
 
 # It loads what the server does not ask for.
 row not-asked -- get {} --key "$(uri client)" --cert-type ENG --cert "$(uri client "$user_pin" cert)" "$plain"

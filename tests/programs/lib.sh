@@ -185,9 +185,11 @@ ask() { # PORT
 		-CAfile "$work/pki/ca.crt" -verify_return_error 2>&1 | sed '/^HTTP\|^Protocol\|^Signature type\|^Verif/!d' || true
 }
 
-# Of a row whose program proves in TLS that it has a key.
-signs=(--match C_Sign.pData=length --up-to C_Sign
-	--why 'what is signed holds random bytes of both sides; a live peer refuses the recorded signature')
+# Of a row whose program proves in TLS that it has a key: $signs; $signs_once where it does something else after
+# its peer has refused it.
+live='what is signed holds random bytes of both sides; a live peer refuses the recorded signature'
+signs=(--match C_Sign.pData=length --served --why "$live")
+signs_once=(--match C_Sign.pData=length --up-to C_Sign --why "$live")
 
 # The SoftHSM2 token "clitok": client is key 11, client-ec is key 12, the authority's certificate is 20.
 # Every run begins with it as it is after this.
@@ -235,14 +237,13 @@ use_module() { # NAME FILE [PACKAGE'S FILE]
 	module_from=${3:-$2}
 }
 
-# OpenSSL's engine for PKCS#11 is $engine. If it finds no key, most programs end in a crash: $crashes is for their
-# rows, and $still makes it sure, since it makes addresses the same.
+# OpenSSL's engine for PKCS#11 is $engine. If it finds no key, most programs end in a crash, since SoftHSM2 uses
+# memory that it has freed: $crashes is for their rows, and GLIBC_TUNABLES=$sure leaves nothing usable there.
 need_engine() {
 	need_all openssl
 	engine=$(openssl version -e | sed -n 's/^ENGINESDIR: "\(.*\)"$/\1/p')/pkcs11.so
 	[[ -e $engine ]] || skip_all "there is no $engine"
-	still=(setarch -R)
-	"${still[@]}" true 2>/dev/null || still=()
+	sure=glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0:glibc.malloc.perturb=90
 	crashes=(--cut --no-fixed-point --but C_CloseAllSessions
 		--why "SoftHSM2 crashes in C_CloseAllSessions when OpenSSL's exit handler calls it")
 }
@@ -276,6 +277,7 @@ registered() { # MODULE LINES COMMAND…
 #   --varies FILES      files that differ between two runs without us
 #   --match RULE        a rule for the replay; may be repeated: the row is "with rule"
 #   --up-to FUNCTION    the replay serves everything up to the first FUNCTION; what comes then is not compared
+#   --served            the replay serves every call, and none is left; what is printed then is not compared
 #   --but PATTERN       the replay reports divergences, all like this, and does everything else as recorded
 #   --cannot WHY        not replayed
 #   --recorded WHY      only recorded, since a replay is not what the row is for
@@ -286,7 +288,8 @@ registered() { # MODULE LINES COMMAND…
 row() {
 	row=$1
 	shift
-	local program=$program from="" needs="" vary="" varies="" upto="" but="" cannot="" unreplayed="" why="" cut=no fixed_point=yes
+	local program=$program from="" needs="" vary="" varies="" upto="" but="" cannot="" unreplayed="" why=""
+	local cut=no fixed_point=yes served=no
 	local rules=() absent=()
 	while [[ $1 != -- ]]; do
 		case $1 in
@@ -301,8 +304,12 @@ row() {
 		--cannot | --recorded) cannot=$2 unreplayed=${1#--} ;;
 		--why) why=$2 ;;
 		--absent) absent+=("$2") ;;
-		--cut | --no-fixed-point)
-			[[ $1 == --cut ]] && cut=yes || fixed_point=no
+		--cut | --no-fixed-point | --served)
+			case $1 in
+			--cut) cut=yes ;;
+			--no-fixed-point) fixed_point=no ;;
+			--served) served=yes ;;
+			esac
 			shift
 			continue
 			;;
@@ -358,6 +365,12 @@ row() {
 		grep -q '^up to ' "$dir/one" || fail "the recording does not come up to $upto"
 		cmp -s "$dir/one" "$dir/two" ||
 			fail "the replay did not come up to $upto: $(diff "$dir/one" "$dir/two" | head -n 20; tail -n 5 "$dir/replayed.out")"
+	elif [[ $served == yes ]]; then
+		verdict=served
+		again replayed
+		grep -qE '^p11tape: replay of .* ([0-9]+) of \1 calls served, 0 divergences$' "$dir/replayed.out" ||
+			fail "not everything was served: $(tail -n 20 "$dir/replayed.out")"
+		[[ $fixed_point == no ]] || same_calls replayed
 	else
 		[[ ${#rules[@]} == 0 ]] || verdict="with rule"
 		[[ -z $but ]] || verdict="with divergence"
@@ -375,10 +388,7 @@ row() {
 		fi
 		if [[ $fixed_point == yes && $(count thread) == 1 ]]; then
 			again again
-			first_calls trace '' >"$dir/one"
-			first_calls again '' >"$dir/two"
-			cmp -s "$dir/one" "$dir/two" ||
-				fail "the replay's recording is another one: $(diff "$dir/one" "$dir/two" | head -n 20)"
+			same_calls again
 		fi
 	fi
 	canaries
@@ -429,7 +439,7 @@ without() { # FILE… -- COMMAND…
 
 # The row's command, recorded on the replayer: NAME.yaml, and NAME.PID.yaml of other processes.
 again() { # NAME
-	attempt "$1" hidden "$P11TAPE" replay "${rules[@]/#/--match=}" --report "$dir/$1.json" "$dir/trace.yaml" \
+	attempt "$1" hidden "$P11TAPE" replay --verbose "${rules[@]/#/--match=}" --report "$dir/$1.json" "$dir/trace.yaml" \
 		-- env P11TAPE_MODULE={} P11TAPE_TRACE="$dir/$1.yaml" P11TAPE_REDACT="$policy" \
 		"${command[@]//"{}"/$P11TAPE_RECORDER_SO}"
 }
@@ -516,6 +526,13 @@ first_calls() { # RUN FUNCTION
 	done | sort | tr '\t' '\n'
 }
 
+same_calls() { # RUN: a replay that was recorded
+	first_calls trace '' >"$dir/one"
+	first_calls "$1" '' >"$dir/two"
+	cmp -s "$dir/one" "$dir/two" ||
+		fail "the replay's recording is another one: $(diff "$dir/one" "$dir/two" | head -n 20)"
+}
+
 # Nothing that the policy hides is in anything that we wrote, in any spelling.
 canaries() {
 	local file
@@ -544,7 +561,7 @@ canaries() {
 # A line of the report.
 fact() { # VERDICT CALLS THREADS PROCESSES REMARK
 	local detail=""
-	[[ $1 != "with rule" && $1 != "up to "* ]] || detail=$(printf '%s ' "${rules[@]}")
+	[[ $1 != "with rule" && $1 != "up to "* && $1 != served ]] || detail=$(printf '%s ' "${rules[@]}")
 	printf '%s\t' "$family" "$row" "$program" "$(package_of "${from:-$(command -v "${program%% *}" || true)}")" \
 		"$target" "$(package_of "${module_from:-$module}")" "$2" "$3" "$4" "$1" "$detail" >>"$results"
 	printf '%s\n' "$5" >>"$results"

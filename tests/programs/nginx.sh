@@ -48,6 +48,9 @@ refuse() { # MODULE LABEL URI
 	rm printed
 	return $status
 }
+get() {
+	curl --silent --show-error --max-time 20 --cacert "$work/pki/ca.crt" --unix-socket socket https://localhost/ || true
+}
 # Two requests to each of two new workers: meanwhile the other one is stopped.
 ask_workers() { # MASTER
 	local workers other i
@@ -60,11 +63,20 @@ ask_workers() { # MASTER
 	for other in "${workers[@]}"; do
 		kill -STOP "$other"
 		while [[ -e /proc/$other && $(<"/proc/$other/stat") != *") T "* ]]; do sleep 0.01; done
-		for _ in 1 2; do
-			curl --silent --show-error --max-time 20 --cacert "$work/pki/ca.crt" --unix-socket socket https://localhost/ || true
-		done
+		get
+		get
 		kill -CONT "$other"
 	done
+}
+# Eight requests at once, which the workers divide among them.
+ask_together() { # MASTER
+	local i gets=()
+	await . pid
+	for ((i = 0; i < 8; i++)); do
+		get &
+		gets+=($!)
+	done
+	wait "${gets[@]}"
 }
 serve() { # MODULE LABEL URI DAEMON SIGNALS
 	local master signal asked=""
@@ -76,16 +88,15 @@ serve() { # MODULE LABEL URI DAEMON SIGNALS
 		await . pid
 		master=$(<pid)
 	}
-	ask_workers "$master"
 	for signal in $5; do
+		"${ask:-ask_workers}" "$master"
 		kill -"$signal" "$master"
-		[[ $signal != HUP ]] || ask_workers "$master"
 	done
 	timeout 20 tail --pid="$master" -f /dev/null
 	trap - EXIT
 	[[ $4 == on ]] || wait "$master"
 }
-export -f await fail start ask_workers refuse
+export -f await fail start get ask_workers ask_together
 
 # Each worker's trace says whose child it is, and how far that one was when it forked two of them.
 look_at_workers() { # ROW GENERATIONS
@@ -111,9 +122,10 @@ row ec "${forks[@]}" -- serve {} client-ec "$(uri client-ec)" off TERM
 look_at_workers ec 1
 row reload "${forks[@]}" -- serve {} client "$(uri client)" off "HUP HUP QUIT"
 look_at_workers reload 3
+ask=ask_together row together "${forks[@]}" --no-fixed-point -- serve {} client "$(uri client)" off QUIT
 # What found the key has forked the master, and has left.
 row daemon "${forks[@]}" -- serve {} client "$(uri client)" on QUIT
 look_at_workers daemon 1
 for case in "wrong-pin $(uri client "$other_pin")" "no-key $(uri nobody)"; do
-	row "${case%% *}" "${crashes[@]}" -- "${still[@]}" "$BASH" -c 'refuse "$@"' refuse {} client "${case#* }"
+	GLIBC_TUNABLES=$sure row "${case%% *}" "${crashes[@]}" -- refuse {} client "${case#* }"
 done

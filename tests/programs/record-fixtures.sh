@@ -6,11 +6,11 @@
 set -euo pipefail
 
 fixtures=(
-	modules-ykcs11-slots
 	curl-client-certificate
 	curl-wrong-pin
 	gnutls-cli-client-ec-tls1.2
 	gnutls-cli-wrong-pin
+	modules-ykcs11-slots
 	nginx-ec
 	nss-internal-tls1.3
 	nss-keys
@@ -21,9 +21,9 @@ fixtures=(
 	opencryptoki-test
 	openvpn-client-rsa-tls1.3
 	openvpn-show-ids
-	osslsigncode-ec
 	openssl-ca
 	openssl-s_server-client-ec-tls1.3
+	osslsigncode-ec
 	p11-kit-proxy-sign
 	p11-kit-remote-client-ec-sign
 	p11-kit-remote-server-ec-sign

@@ -22,6 +22,7 @@ validated, and searched for the PINs that were presented. The rows are in [tests
 | exact | every call was served, and each of their inputs was the recorded one; recording the replay gives the trace again (where one thread calls) |
 | with rule | the same, but for inputs that the program draws at random: `p11tape replay --match RULE` |
 | with divergence | the program does what it did; the divergences that are named are reported |
+| served | every call was served, with the rules that are named, and none was left; what the program prints is another thing, since a live peer refuses the answer |
 | up to C_… | served until then, with the rules that are named; what follows depends on a live peer, which refuses the answer |
 | cannot | strict replay cannot serve it, for the reason given |
 | recorded | only recorded here |

@@ -35,7 +35,7 @@ row system-refuse -- nss nss-none {} NSS=trustOrder=100 "${client[@]}" -p "$plai
 
 use_softokn_copy
 for version in 1.2 1.3; do
-	row "softokn-tls$version" "${signs[@]}" --but 'C_GetInterface: the interface was passed through' \
+	row "softokn-tls$version" "${signs_once[@]}" --but 'C_GetInterface: the interface was passed through' \
 		-- nss nss.0 {} "$softokn" "${client[@]}" -p "$asks" -n 'copy:client' -V "tls$version:tls$version"
 done
 
@@ -61,6 +61,6 @@ export -f nss
 use_softhsm
 for version in 1.2 1.3; do
 	port=$(free_port)
-	row "selfserv-tls$version" --program selfserv --needs openssl "${signs[@]}" \
+	row "selfserv-tls$version" --program selfserv --needs openssl "${signs_once[@]}" \
 		-- serve {} "$port" -n clitok:client -V "tls$version:tls$version"
 done
