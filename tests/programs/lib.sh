@@ -284,12 +284,13 @@ registered() { # MODULE LINES COMMAND…
 #   --why TEXT          why the rule, or where it ends; or a remark
 #   --cut               the program is killed, or leaves without a word: its trace may lack the end
 #   --absent FILE       another file to hide in the replay; may be repeated
+#   --checks            it prints a line for each check of a suite, "pass NAME", "fail NAME" or "skip NAME": count them
 #   --no-fixed-point    do not compare the recording of the replay with the trace
 row() {
 	row=$1
 	shift
 	local program=$program from="" needs="" vary="" varies="" upto="" but="" cannot="" unreplayed="" why=""
-	local cut=no fixed_point=yes served=no
+	local cut=no checks=no fixed_point=yes served=no
 	local rules=() absent=()
 	while [[ $1 != -- ]]; do
 		case $1 in
@@ -304,18 +305,16 @@ row() {
 		--cannot | --recorded) cannot=$2 unreplayed=${1#--} ;;
 		--why) why=$2 ;;
 		--absent) absent+=("$2") ;;
-		--cut | --no-fixed-point | --served)
-			case $1 in
-			--cut) cut=yes ;;
-			--no-fixed-point) fixed_point=no ;;
-			--served) served=yes ;;
-			esac
-			shift
-			continue
-			;;
+		--cut) cut=yes ;;
+		--checks) checks=yes ;;
+		--no-fixed-point) fixed_point=no ;;
+		--served) served=yes ;;
 		*) fail "row: $1?" ;;
 		esac
-		shift 2
+		case $1 in
+		--cut | --checks | --no-fixed-point | --served) shift ;;
+		*) shift 2 ;;
+		esac
 	done
 	shift
 	# shellcheck disable=SC2053 # a pattern
@@ -351,11 +350,12 @@ row() {
 	[[ -f $dir/trace.yaml ]] || fail "no trace: $(cat "$dir/recorded.out")"
 	like "the recorded run's" direct recorded "$vary" "$varies"
 	look_at_traces
+	[[ $checks == no ]] || why="$(checked)${why:+; $why}"
 	# Replayed.
 	local verdict=exact
 	if [[ -n $cannot ]]; then
 		verdict=$unreplayed
-		why=$cannot
+		why+=${why:+; }$cannot
 	elif [[ -n $upto ]]; then
 		verdict="up to $upto"
 		[[ -z $but ]] || why+="; diverges: $but"
@@ -496,15 +496,15 @@ count() { # call|thread|process
 	fi
 }
 
-# The calls of a trace without what changes from run to run: the header, what is synthetic, inputs that are
+# The calls of a trace without what changes from run to run: headers, what is synthetic, inputs that are
 # under a rule or compared with nothing.
 calls_of() { # TRACE
 	"$P11TAPE" fmt --canonical "$dir/$1" | awk -v rules="C_SeedRandom.pSeed ${rules[*]%%=*}" '
 		BEGIN { n = split(rules, list, " "); for (i = 1; i <= n; i++) ruled[list[i]] = 1 }
-		/^- / { calls = calls || /^- call: /; call = $3 }
+		/^- / { header = /^- p11tape: /; call = $3 }
 		/^ ? ?[^ ]/ { skip = 0; inputs = $1 == "in:" }
 		/^    [^ -]/ { name = $1; sub(/:.*/, "", name); skip = inputs && (call "." name) in ruled }
-		calls && !skip && $0 != "  synthetic: true"'
+		!header && !skip && $0 != "  synthetic: true"'
 }
 
 # What the processes of a run called: each one up to its first FUNCTION that returned CKR_OK, and without
@@ -531,6 +531,14 @@ same_calls() { # RUN: a replay that was recorded
 	first_calls "$1" '' >"$dir/two"
 	cmp -s "$dir/one" "$dir/two" ||
 		fail "the replay's recording is another one: $(diff "$dir/one" "$dir/two" | head -n 20)"
+}
+
+# What a suite found, directly and recorded; these are the same.
+checked() {
+	awk '{ found[$1]++ } END { print NR " checks, directly and recorded: " \
+		found["pass"] + 0 " passed, " found["fail"] + 0 " failed, " found["skip"] + 0 " skipped" }' "$dir/recorded.out"
+	! grep -vE '^(pass|fail|skip) ' "$dir/recorded.out" >&2 || fail 'this is not a check'
+	[[ -s $dir/recorded.out ]] || fail 'no checks'
 }
 
 # Nothing that the policy hides is in anything that we wrote, in any spelling.
