@@ -10,6 +10,8 @@ fixtures=(
 	curl-wrong-pin
 	gnutls-cli-client-ec-tls1.2
 	gnutls-cli-wrong-pin
+	go-four-both
+	java-request-ec
 	modules-ykcs11-slots
 	nginx-ec
 	nss-internal-tls1.3
@@ -19,10 +21,10 @@ fixtures=(
 	ods-speed-1
 	opencryptoki-objects
 	opencryptoki-test
-	openvpn-client-rsa-tls1.3
-	openvpn-show-ids
 	openssl-ca
 	openssl-s_server-client-ec-tls1.3
+	openvpn-client-rsa-tls1.3
+	openvpn-show-ids
 	osslsigncode-ec
 	p11-kit-proxy-sign
 	p11-kit-remote-client-ec-sign
@@ -34,6 +36,8 @@ fixtures=(
 	pkcs11-tool-objects
 	pkcs11-tool-threads
 	pkcs11-tool-wrong-pin
+	pkcs11js-generate
+	pykcs11-sign
 	ssh-agent-both
 	strongswan-request-rsa
 	tpm2-ec-sign
@@ -57,6 +61,7 @@ mkdir "$kept"
 trap 'rm -rf "$kept"' EXIT
 # The facts of these runs are not the report's: they are of a few rows only.
 mkdir "$kept/facts"
+ln -s "$P11TAPE_BUILD_DIR/node" "$kept/facts/"
 
 for fixture in "${fixtures[@]}"; do
 	# shellcheck disable=SC2053 # a pattern
