@@ -504,15 +504,16 @@ count() { # call|thread|process
 	fi
 }
 
-# The calls of a trace without what changes from run to run: headers, what is synthetic, inputs that are
-# under a rule or compared with nothing.
+# The calls of a trace without what changes from run to run: headers, what is synthetic, threads (Go carries its
+# calls from one to another), inputs that are under a rule or compared with nothing.
 calls_of() { # TRACE
 	"$P11TAPE" fmt --canonical "$dir/$1" | awk -v rules="C_SeedRandom.pSeed ${rules[*]%%=*}" '
 		BEGIN { n = split(rules, list, " "); for (i = 1; i <= n; i++) ruled[list[i]] = 1 }
 		/^- / { header = /^- p11tape: /; call = $3 }
 		/^ ? ?[^ ]/ { skip = 0; inputs = $1 == "in:" }
 		/^    [^ -]/ { name = $1; sub(/:.*/, "", name); skip = inputs && (call "." name) in ruled }
-		!header && !skip && $0 != "  synthetic: true"'
+		/^  (synthetic|thread): / { next }
+		!header && !skip'
 }
 
 # What the processes of a run called: each one up to its first FUNCTION that returned CKR_OK, and without
