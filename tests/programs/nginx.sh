@@ -103,7 +103,7 @@ look_at_workers() { # ROW GENERATIONS
 	local dir=$work/rows/$1 row=$1 last forks
 	[[ -f $dir/trace.yaml ]] || return 0
 	last=$(sed -n 's/^- {"end": .*"last": \([0-9]*\),.*/\1/p' "$dir/trace.yaml")
-	forks=$(sed -sn '1s/.*"parent": \([0-9]*\), .*"forked-after": \([0-9]*\)}.*/\1 \2/p' "$dir"/trace.[0-9]*.yaml |
+	forks=$(sed -sn '1s/.*"parent": \([0-9]*\), .*"forked-after": \([0-9]*\)[,}].*/\1 \2/p' "$dir"/trace.[0-9]*.yaml |
 		sort -n -k2 | uniq -c)
 	awk -v last="$last" -v generations="$2" '
 		$1 != 2 || NR > 1 && $2 != parent { bad = 1 }
@@ -114,17 +114,16 @@ look_at_workers() { # ROW GENERATIONS
 		fail "a worker did not sign twice"
 }
 
-forks=(--cannot 'the replayer does not bind a forked child to its own trace yet')
 row test -- start {} client "$(uri client)" -t
-row rsa "${forks[@]}" -- serve {} client "$(uri client)" off QUIT
+row rsa "${signs[@]}" -- serve {} client "$(uri client)" off QUIT
 look_at_workers rsa 1
-row ec "${forks[@]}" -- serve {} client-ec "$(uri client-ec)" off TERM
+row ec "${signs[@]}" -- serve {} client-ec "$(uri client-ec)" off TERM
 look_at_workers ec 1
-row reload "${forks[@]}" -- serve {} client "$(uri client)" off "HUP HUP QUIT"
+row reload "${signs[@]}" -- serve {} client "$(uri client)" off "HUP HUP QUIT"
 look_at_workers reload 3
-ask=ask_together row together "${forks[@]}" --no-fixed-point -- serve {} client "$(uri client)" off QUIT
+ask=ask_together row together "${signs[@]}" --no-fixed-point -- serve {} client "$(uri client)" off QUIT
 # What found the key has forked the master, and has left.
-row daemon "${forks[@]}" -- serve {} client "$(uri client)" on QUIT
+row daemon "${signs[@]}" -- serve {} client "$(uri client)" on QUIT
 look_at_workers daemon 1
 for case in "wrong-pin $(uri client "$other_pin")" "no-key $(uri nobody)"; do
 	GLIBC_TUNABLES=$sure row "${case%% *}" "${crashes[@]}" -- refuse {} client "${case#* }"
