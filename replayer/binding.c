@@ -102,6 +102,13 @@ static bool is_free(size_t index)
 	       (uses == NULL || atomic_load(uses) == 0);
 }
 
+/* Whether another process was served this call. One that is served it here, too, has not been counted yet. */
+static bool is_taken(const struct record *record)
+{
+	const _Atomic uint8_t *uses = uses_of(record->seat, record->number);
+	return uses != NULL && atomic_load(uses) != 0;
+}
+
 /* Claim it, unless another process was quicker. */
 static bool take_seat(size_t index)
 {
@@ -539,16 +546,17 @@ struct place {
 	size_t beginning; /* calls that the process began with, too */
 	size_t at, same;  /* which call; how many before it are those that were served last */
 	size_t score;     /* 0: nowhere */
+	bool taken;       /* another process was served that call */
 };
 
 /*
  * Look for the call in `ahead`. What came before it decides whether it fits there: the same calls as were
  * served last, the more the better; or at least the same function with the same result. Else it must
  * begin something: be the first behind the common beginning, or of a trace or a cut while the process's
- * own is used up.
+ * own is used up. What no other process was served comes first; with `only_free` nothing else comes.
  */
 static void look_for(struct place *best, struct place here, size_t count, bool used_up,
-                     const struct tape_function *function, const uintptr_t *words,
+                     bool only_free, const struct tape_function *function, const uintptr_t *words,
                      binding_equals *equals)
 {
 	for (size_t at = 0; at < count; at++) {
@@ -564,8 +572,11 @@ static void look_for(struct place *best, struct place here, size_t count, bool u
 		         (at == 0 ? used_up || binding.visits[ahead[0]->seat].used != 0
 		                  : at == here.beginning || (used_up && at < here.beginning)))
 			score = 1;
+		bool taken = is_taken(ahead[at]);
+		if (score == 0 || (taken && (only_free || (best->score != 0 && !best->taken))))
+			continue;
 		/* Of two that fit as well, the first one; but not what the beginning had already. */
-		if (score > best->score ||
+		if (score > best->score || (best->taken && !taken) ||
 		    (score == 1 && best->score == 1 && at <= here.beginning &&
 		     here.trace == best->trace && here.cut == best->cut)) {
 			if (!equals(ahead[at], words))
@@ -574,6 +585,7 @@ static void look_for(struct place *best, struct place here, size_t count, bool u
 			best->at = at;
 			best->same = same;
 			best->score = score;
+			best->taken = taken;
 		}
 	}
 }
@@ -756,7 +768,7 @@ static bool has_sibling(size_t index)
 }
 
 /* The children of one fork go on in each other's traces, and each in the order that suits it. */
-static bool share(size_t before, bool used_up, const struct tape_function *function,
+static bool share(size_t before, bool used_up, bool only_free, const struct tape_function *function,
                   const uintptr_t *words, binding_equals *equals)
 {
 	struct place best = { 0 };
@@ -764,11 +776,12 @@ static bool share(size_t before, bool used_up, const struct tape_function *funct
 		return false;
 	(void)activate(before);
 	struct place here = { .trace = before };
-	look_for(&best, here, look_ahead(MAX_AHEAD), used_up, function, words, equals);
+	look_for(&best, here, look_ahead(MAX_AHEAD), used_up, only_free, function, words, equals);
 	here.trace = NONE;
 	for (here.cut = &binding.cuts; *here.cut != NULL; here.cut = &(*here.cut)->next) {
 		here.beginning = (*here.cut)->begun;
-		look_for(&best, here, look_into(*here.cut), used_up, function, words, equals);
+		look_for(&best, here, look_into(*here.cut), used_up, only_free, function, words,
+		         equals);
 	}
 	here.cut = NULL;
 	for (size_t i = 0; i < binding.count; i++) {
@@ -783,7 +796,7 @@ static bool share(size_t before, bool used_up, const struct tape_function *funct
 			here.beginning = look_at_beginning();
 			count = look_ahead(here.beginning + MAX_AHEAD);
 		}
-		look_for(&best, here, count, used_up, function, words, equals);
+		look_for(&best, here, count, used_up, only_free, function, words, equals);
 	}
 	if (best.score == 0 || !activate(best.trace == NONE ? before : best.trace))
 		return false;
@@ -801,7 +814,20 @@ bool binding_change(const struct tape_function *function, const uintptr_t *words
 		return false;
 	if (change_over(before, function, words, equals) ||
 	    (binding.forked && binding.served != 0 &&
-	     share(before, used_up, function, words, equals)))
+	     share(before, used_up, false, function, words, equals)))
+		return true;
+	(void)activate(before);
+	return false;
+}
+
+bool binding_avoid(const struct record *record, const struct tape_function *function,
+                   const uintptr_t *words, binding_equals *equals)
+{
+	size_t before = binding.current;
+	if (before == NONE || !binding.forked || binding.served == 0 || engine.lanes ||
+	    binding.beginning == NULL || binding.recent == NULL || !is_taken(record))
+		return false;
+	if (share(before, true, true, function, words, equals))
 		return true;
 	(void)activate(before);
 	return false;

@@ -31,6 +31,13 @@ typedef bool binding_equals(const struct record *record, const uintptr_t *words)
 bool binding_change(const struct tape_function *function, const uintptr_t *words,
                     binding_equals *equals);
 
+/*
+ * The call that came is `record`, which another process of the fork was served already: find an equal one
+ * that nobody was. Returns whether there is one, which is the next call then.
+ */
+bool binding_avoid(const struct record *record, const struct tape_function *function,
+                   const uintptr_t *words, binding_equals *equals);
+
 /* A call is about to be used up: where traces are shared (engine.shares) or have lanes. */
 void binding_served(const struct record *record);
 

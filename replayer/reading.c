@@ -400,8 +400,7 @@ static int read_one(struct tape_error *error)
 
 static bool is_enough(const struct lane *lane, const struct record *wanted, size_t target)
 {
-	if ((lane != NULL && lane->first == NULL) ||
-	    (wanted != NULL && wanted->return_at >= LATER))
+	if ((lane != NULL && lane->first == NULL) || (wanted != NULL && wanted->return_at >= LATER))
 		return engine.pending >= MAX_DRIFT;
 	return engine.pending >= MAX_PENDING || engine.pending >= target ||
 	       engine.ahead >= AHEAD_BYTES;

@@ -573,6 +573,11 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 		if (lane != NULL)
 			record = match(lane, function, words, live, &before, &argument);
 	}
+	if (record != NULL && TAPE_UNLIKELY(engine.shares) &&
+	    binding_avoid(record, function, words, equals)) {
+		lane = &engine.main;
+		record = match(lane, function, words, live, &before, &argument);
+	}
 	if (record != NULL)
 		return finish(lane, before, record, words, live);
 	if (engine.unrecorded != NULL)
