@@ -560,6 +560,9 @@ static CK_RV complete_public_info(struct attributes *set, EVP_PKEY *pkey)
 	struct attributes own = { 0 };
 	CK_RV rv = CKR_OK;
 
+	/* A DH private key has no public value in it: not supported, which is permitted. */
+	if (object_class(set) == CKO_PRIVATE_KEY && object_key_type(set) == CKK_DH)
+		return given && given->length > 0 ? CKR_ATTRIBUTE_TYPE_INVALID : CKR_OK;
 	put_public_info(pkey, &own);
 	if (own.count == 1 && given && given->length > 0 &&
 	    !attribute_equals(given, &own.list[0]) && !FAULT(public_key_info_unchecked))

@@ -1154,6 +1154,119 @@ static void keys_are_derived(void **state)
 	   CKR_KEY_FUNCTION_NOT_PERMITTED);
 }
 
+static void dh_keys_are_agreed_on(void **state)
+{
+	CK_MECHANISM parameters = mechanism_of(CKM_DH_PKCS_PARAMETER_GEN, NULL, 0);
+	CK_MECHANISM pair = mechanism_of(CKM_DH_PKCS_KEY_PAIR_GEN, NULL, 0), mechanism;
+	CK_ULONG bits = 512, length = 24;
+	CK_BYTE prime[64], base[64], theirs[64], value[2][24];
+	CK_ATTRIBUTE how[] = { A_AT(CKA_PRIME_BITS, bits) };
+	CK_ATTRIBUTE read[] = { A_AT(CKA_PRIME, prime), A_AT(CKA_BASE, base) };
+	CK_ATTRIBUTE can[] = { A_AT(CKA_DERIVE, yes) };
+	CK_ATTRIBUTE template[] = { A_AT(CKA_CLASS, class_secret), A_AT(CKA_KEY_TYPE, type_generic),
+		                    A_AT(CKA_VALUE_LEN, length), A_AT(CKA_PRIVATE, no) };
+	CK_OBJECT_HANDLE domain, public[2], private[2], secret;
+
+	(void)state;
+	OK(p11->C_GenerateKey(session, &parameters, how, 1, &domain));
+	assert_int_equal(get_ulong(session, domain, CKA_CLASS), CKO_DOMAIN_PARAMETERS);
+	OK(p11->C_GetAttributeValue(session, domain, read, 2));
+	for (int side = 0; side < 2; side++)
+		OK(p11->C_GenerateKeyPair(session, &pair, read, 2, can, 1, &public[side],
+		                          &private[side]));
+	for (int side = 0; side < 2; side++) {
+		CK_ATTRIBUTE peer = A_AT(CKA_VALUE, theirs);
+
+		OK(p11->C_GetAttributeValue(session, public[!side], &peer, 1));
+		mechanism = mechanism_of(CKM_DH_PKCS_DERIVE, theirs, peer.ulValueLen);
+		OK(p11->C_DeriveKey(session, &mechanism, private[side], template, 4, &secret));
+		read_value(secret, value[side], 24);
+	}
+	assert_memory_equal(value[0], value[1], 24);
+	IS(p11->C_GenerateKeyPair(session, &pair, read, 1, can, 1, &public[0], &private[0]),
+	   CKR_TEMPLATE_INCOMPLETE);
+}
+
+static void keys_are_mixed(void **state)
+{
+	CK_OBJECT_HANDLE aes = make_secret(session, CKK_AES, 16), key;
+	CK_OBJECT_HANDLE second = make_secret(session, CKK_GENERIC_SECRET, 5);
+	CK_ULONG length = 16;
+	CK_KEY_DERIVATION_STRING_DATA string = { text, 16 };
+	CK_AES_CBC_ENCRYPT_DATA_PARAMS cbc = { { 0 }, text, 48 };
+	CK_ATTRIBUTE template[] = { A_AT(CKA_CLASS, class_secret), A_AT(CKA_KEY_TYPE, type_generic),
+		                    A_AT(CKA_PRIVATE, no), A_AT(CKA_VALUE_LEN, length) };
+	CK_ATTRIBUTE data[] = { A_AT(CKA_CLASS, class_data), A_AT(CKA_VALUE_LEN, length) };
+	CK_HKDF_PARAMS hkdf = { CK_TRUE, CK_TRUE, CKM_SHA256, CKF_HKDF_SALT_NULL, NULL, 0,
+		                0,       NULL,    0 };
+	CK_BYTE key_bytes[16], value[48], expected[48];
+	CK_MECHANISM mechanism = mechanism_of(CKM_XOR_BASE_AND_DATA, &string, sizeof(string));
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(key_bytes); i++)
+		key_bytes[i] = (CK_BYTE)i;
+	OK(p11->C_DeriveKey(session, &mechanism, aes, template, 4, &key));
+	read_value(key, value, 16);
+	for (size_t i = 0; i < 16; i++)
+		assert_int_equal(value[i], text[i] ^ key_bytes[i]);
+	mechanism = mechanism_of(CKM_CONCATENATE_BASE_AND_KEY, &second, sizeof(second));
+	OK(p11->C_DeriveKey(session, &mechanism, aes, template, 3, &key));
+	read_value(key, value, 21);
+	assert_memory_equal(value + 16, key_bytes, 5);
+	/* Made of a sensitive key, it must be one, too. */
+	OK(set_bool(session, second, CKA_SENSITIVE, yes));
+	OK(p11->C_DeriveKey(session, &mechanism, aes, template, 3, &key));
+	assert_true(get_bool(session, key, CKA_SENSITIVE));
+	mechanism = mechanism_of(CKM_AES_CBC_ENCRYPT_DATA, &cbc, sizeof(cbc));
+	OK(p11->C_DeriveKey(session, &mechanism, aes, template, 3, &key));
+	read_value(key, value, 48);
+	assert_int_equal(oracle("AES-128-CBC", key_bytes, cbc.iv, 16, false, 0, text, 48, expected),
+	                 48);
+	assert_memory_equal(value, expected, 48);
+	mechanism = mechanism_of(CKM_HKDF_DATA, &hkdf, sizeof(hkdf));
+	OK(p11->C_DeriveKey(session, &mechanism, aes, data, 2, &key));
+	assert_int_equal(get_ulong(session, key, CKA_CLASS), CKO_DATA);
+	read_value(key, value, 16);
+}
+
+static void tls_keys_are_derived(void **state)
+{
+	CK_OBJECT_HANDLE base = make_secret(session, CKK_GENERIC_SECRET, 48), key;
+	static const CK_BYTE label[13] = "master secret";
+	CK_BYTE client[32] = "client", server[32] = "server", value[48], base_bytes[48], seed[77],
+		a[2][32], expected[64], block[32 + 77];
+	CK_VERSION version = { 9, 9 };
+	CK_TLS12_MASTER_KEY_DERIVE_PARAMS params = { { client, 32, server, 32 },
+		                                     &version,
+		                                     CKM_SHA256 };
+	CK_MECHANISM mechanism = mechanism_of(CKM_TLS12_MASTER_KEY_DERIVE, &params, sizeof(params));
+	CK_ATTRIBUTE template[] = { A_AT(CKA_CLASS, class_secret), A_AT(CKA_KEY_TYPE, type_generic),
+		                    A_AT(CKA_PRIVATE, no) };
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(base_bytes); i++)
+		base_bytes[i] = (CK_BYTE)i;
+	OK(p11->C_DeriveKey(session, &mechanism, base, template, 3, &key));
+	read_value(key, value, 48);
+	assert_int_equal(version.minor, 1);
+	/* RFC 5246, section 5: P_SHA256 of the label and both random numbers. */
+	memcpy(seed, label, sizeof(label));
+	memcpy(seed + 13, client, 32);
+	memcpy(seed + 45, server, 32);
+	assert_non_null(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, base_bytes, 48, seed, 77,
+	                          a[0], 32, &n));
+	assert_non_null(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, base_bytes, 48, a[0], 32,
+	                          a[1], 32, &n));
+	for (int i = 0; i < 2; i++) {
+		memcpy(block, a[i], 32);
+		memcpy(block + 32, seed, 77);
+		assert_non_null(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, base_bytes, 48, block,
+		                          sizeof(block), expected + (ptrdiff_t)32 * i, 32, &n));
+	}
+	assert_memory_equal(value, expected, 48);
+}
+
 static void passwords_make_keys(void **state)
 {
 	CK_BYTE salt[] = "salt", value[20];
@@ -1257,6 +1370,48 @@ static void random_numbers_repeat(void **state)
 	end();
 }
 
+/* The words that choose among what PKCS#11 permits. */
+static void oddities_are_permitted(void **state)
+{
+	CK_MECHANISM sha = mechanism_of(CKM_SHA256, NULL, 0),
+		     ecb = mechanism_of(CKM_AES_ECB, NULL, 0);
+	CK_ATTRIBUTE unknown = A_BYTES(0x7ffffff0UL, "x");
+	CK_BYTE saved[1024], out[64];
+	CK_ULONG n = sizeof(saved), size = 0;
+	CK_OBJECT_HANDLE key;
+	CK_SESSION_HANDLE s;
+
+	(void)state;
+	begin("other-codes,unsaveable,no-cancel,no-dual,no-seed");
+	s = open_session(0, CKF_RW_SESSION);
+	key = make_secret(s, CKK_AES, 16);
+	IS(p11->C_FindObjectsInit(s, &unknown, 1), CKR_ATTRIBUTE_TYPE_INVALID);
+	OK(p11->C_GetObjectSize(s, key, &size));
+	assert_int_equal(size, CK_UNAVAILABLE_INFORMATION);
+	IS(p11->C_SeedRandom(s, text, 8), CKR_RANDOM_SEED_NOT_SUPPORTED);
+	IS(p11->C_GetOperationState(s, saved, &n), CKR_OPERATION_NOT_INITIALIZED);
+	OK(p11->C_DigestInit(s, &sha));
+	IS(p11->C_GetOperationState(s, saved, &n), CKR_STATE_UNSAVEABLE);
+	IS(p11->C_EncryptInit(s, &ecb, key), CKR_OPERATION_ACTIVE);
+	IS(p11->C_SessionCancel(s, CKF_DIGEST), CKR_OPERATION_CANCEL_FAILED);
+	IS(p11->C_DigestInit(s, NULL), CKR_OPERATION_CANCEL_FAILED);
+	n = sizeof(out);
+	OK(p11->C_DigestFinal(s, out, &n));
+	end();
+
+	begin("drop-old,state-key-not-needed");
+	s = open_session(0, CKF_RW_SESSION);
+	key = make_secret(s, CKK_AES, 16);
+	OK(p11->C_EncryptInit(s, &ecb, key));
+	OK(p11->C_EncryptInit(s, &ecb, key));
+	n = sizeof(saved);
+	OK(p11->C_GetOperationState(s, saved, &n));
+	OK(p11->C_SetOperationState(s, saved, n, 0, 0));
+	size = sizeof(out);
+	OK(p11->C_Encrypt(s, text, 16, out, &size));
+	end();
+}
+
 static void asynchronous_calls_pend(void **state)
 {
 	CK_MECHANISM generate = mechanism_of(CKM_AES_KEY_GEN, NULL, 0),
@@ -1318,9 +1473,13 @@ int main(void)
 		CASE(wrapping_is_authenticated),
 		CASE(keys_are_agreed_on),
 		CASE(keys_are_derived),
+		CASE(dh_keys_are_agreed_on),
+		CASE(keys_are_mixed),
+		CASE(tls_keys_are_derived),
 		CASE(passwords_make_keys),
 		CASE(keys_are_encapsulated),
 		cmocka_unit_test(random_numbers_repeat),
+		cmocka_unit_test(oddities_are_permitted),
 		cmocka_unit_test(asynchronous_calls_pend),
 	};
 
