@@ -585,6 +585,24 @@ fact() { # VERDICT CALLS THREADS PROCESSES REMARK
 	printf '%s\n' "$5" >>"$results"
 }
 
+# ---- conformance ------------------------------------------------------------------------------------
+
+# baseline NAME OPTIONS…: hold what `p11tape check` finds in $module against fixtures/baselines/NAME.yaml. Only for
+# ci/baselines; with P11TAPE_BASELINES=bless the file is written. `runner` is put before the command.
+runner=()
+baseline() {
+	local bless=()
+	[[ -n ${P11TAPE_BASELINES:-} ]] || return 0
+	[[ -e $module ]] || fail "there is no $target"
+	[[ $P11TAPE_BASELINES != bless ]] || bless=(--bless)
+	fresh
+	mkdir -p "$P11TAPE_BUILD_DIR/baselines"
+	rm -rf "$P11TAPE_BUILD_DIR/baselines/$1"
+	echo "$1:"
+	(cd "$work" && "${runner[@]}" "$P11TAPE" check -m "$module" --timeout 5 --evidence "$P11TAPE_BUILD_DIR/baselines/$1" \
+		--expect "$P11TAPE_SOURCE_DIR/fixtures/baselines/$1.yaml" "${bless[@]}" "${@:2}") || failed=1
+}
+
 # ---- NSS --------------------------------------------------------------------------------------------
 
 # $work/nss.0, a database with nothing in it but the authority; $work/nss-client, one with the client's key.
