@@ -346,6 +346,13 @@ bool fact_is_tried(const struct fact *fact, const struct specimen *specimen)
 	return fact_applies(fact, specimen) && (specimen->is_full || fact->families != FAMILY_NONE);
 }
 
+void fact_needed(struct check *c, const struct fact *fact)
+{
+	if (c->target->spec < fact->since)
+		check_skip(c, "%s came with PKCS#11 %u.%u", fact_name(fact), fact->since >> 8,
+		           fact->since & 0xff);
+}
+
 const char *fact_name(const struct fact *fact)
 {
 	return check_attribute_name(fact->type);

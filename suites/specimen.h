@@ -106,6 +106,9 @@ bool fact_is_tried(const struct fact *fact, const struct specimen *specimen);
 /* Whether an object of the specimen's kind has the attribute. */
 bool fact_applies(const struct fact *fact, const struct specimen *specimen);
 
+/* Skips the check where the version in force does not have the attribute. */
+void fact_needed(struct check *c, const struct fact *fact);
+
 /* "CKA_LABEL" */
 const char *fact_name(const struct fact *fact);
 
