@@ -581,16 +581,6 @@ static void rsa_tells(struct check *c)
 
 void suite_create(struct check_list *list);
 
-/* What a specimen's own template has is known by building one. */
-static bool has(size_t specimen, CK_ATTRIBUTE_TYPE type)
-{
-	static const struct check_row row = { .needs = SPECIMEN_NEEDS };
-	const struct check c = { .row = &row };
-	struct template t;
-	specimen_template(&c, &t, specimen);
-	return template_find(&t, type) != NULL;
-}
-
 static void add(struct check_list *list, struct check_row row, size_t specimen, uintptr_t b,
                 const char *family, const char *member)
 {
@@ -614,7 +604,7 @@ static void add_values(struct check_list *list, size_t s, size_t f)
 	                (FACT_FORBIDDEN | FACT_REQUIRED | FACT_SECRET | FACT_DELICATE)) == 0 &&
 	               fact->type != CKA_TOKEN && fact->type != CKA_PUBLIC_EXPONENT;
 	unsigned short rule = fact->rule == 0 ? 320 : fact->rule;
-	if (has(s, fact->type))
+	if (specimen_has(s, fact->type))
 		add(list, CHECK(read_back, 0, "what the template gives is read back", 213), s, f,
 		    "given", name);
 	if (is_open)
@@ -635,7 +625,7 @@ static void add_refusals(struct check_list *list, size_t s, size_t f)
 	enum tape_attribute_type form = fact_form(fact);
 	bool fixed = form == TAPE_A_BOOL || form == TAPE_A_ULONG || form == TAPE_A_CONSTANT ||
 	             form == TAPE_A_DATE;
-	bool given = has(s, fact->type);
+	bool given = specimen_has(s, fact->type);
 	if (given && (fact->flags & FACT_REQUIRED) != 0)
 		add(list, CHECK(missing, 0, "without what is required nothing is made", 208), s, f,
 		    "missing", name);

@@ -214,6 +214,16 @@ void specimen_template(const struct check *c, struct template *t, size_t which)
 	                      (specimen->class & (SPECIMEN_PRIVATE | SPECIMEN_SECRET)) != 0);
 }
 
+/* What a specimen's template has is known by building one. */
+bool specimen_has(size_t specimen, CK_ATTRIBUTE_TYPE type)
+{
+	static const struct check_row row = { .needs = SPECIMEN_NEEDS };
+	const struct check c = { .row = &row };
+	struct template t;
+	specimen_template(&c, &t, specimen);
+	return template_find(&t, type) != NULL;
+}
+
 CK_OBJECT_HANDLE specimen_create(struct check *c, size_t which)
 {
 	struct template t;

@@ -56,6 +56,9 @@ extern const size_t specimen_count;
 /* A template of a session object for C_CreateObject, as object_template() makes them. */
 void specimen_template(const struct check *c, struct template *t, size_t which);
 
+/* Whether that template gives the attribute; for making lists of checks. */
+bool specimen_has(size_t which, CK_ATTRIBUTE_TYPE type);
+
 /* Create one. Where that is refused, the check is skipped; those of objects.h may be generated keys. */
 CK_OBJECT_HANDLE specimen_create(struct check *c, size_t which);
 CK_OBJECT_HANDLE specimen_make(struct check *c, size_t which);
