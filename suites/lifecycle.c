@@ -193,7 +193,9 @@ static void claim(struct check *c)
 	CK_RV rv = make(c, maker, &t, &key, &public);
 	EXPECT_REFUSED(c, 207, "key generation", rv, CKR_ATTRIBUTE_READ_ONLY,
 	               CKR_TEMPLATE_INCONSISTENT);
-	EXPECT(c, 1, count_objects(c) == before, "the refused key is there");
+	/* Once for each way to make keys. */
+	if (fact->type == CKA_LOCAL)
+		EXPECT(c, 1, count_objects(c) == before, "the refused key is there");
 }
 
 static void unique_id(struct check *c)
