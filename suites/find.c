@@ -363,7 +363,7 @@ static void unknown_type(struct check *c)
 		template_clear(&t);
 	else
 		marked(&t);
-	template_ulong(&t, CKA_VENDOR_DEFINED | 0x7fff0002UL, 1);
+	template_ulong(&t, UNKNOWN_TYPE, 1);
 	CK_RV rv = begin(c, c->session, &t);
 	check_note(c, "C_FindObjectsInit with an unknown type returned %s", check_rv_name(rv));
 	EXPECT_CODE(c, 253, "C_FindObjectsInit", rv, CKR_OK, CKR_ATTRIBUTE_TYPE_INVALID,

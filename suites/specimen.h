@@ -82,6 +82,9 @@ enum fact_flags {
 	FACT_OPTIONAL = 1 << 8, /* tokens need not know it */
 };
 
+/* A type that is nobody's. A token that keeps it as it is given supports even that (§4.1.1). */
+#define UNKNOWN_TYPE (CKA_VENDOR_DEFINED | 0x7fff0002UL)
+
 enum fact_default {
 	DEFAULT_NONE, /* there is none, or the token has its own */
 	DEFAULT_FALSE,
@@ -147,6 +150,9 @@ size_t snapshot_differs(const struct snapshot *one, const struct snapshot *other
 /* The attribute must have the value that `entry` gives. Skips where the token does not tell it. */
 void expect_value(struct check *c, unsigned int rule, CK_OBJECT_HANDLE object,
                   const CK_ATTRIBUTE *entry);
+
+/* Whether the object has the attribute, and tells it. */
+bool can_read(struct check *c, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type);
 
 /* How many objects can be seen. */
 size_t count_objects(struct check *c);
