@@ -55,6 +55,9 @@ int tape_cli_finish(int status);
  */
 bool tape_cli_module(const char *name, char ret_path[PATH_MAX]);
 
+/* The same of one that may be missing: says nothing, and the path is then "". */
+bool tape_cli_find(const char *name, char ret_path[PATH_MAX]);
+
 /* Make a path absolute without resolving links. Returns false (and says why) if that fails. */
 bool tape_cli_absolute(const char *path, char ret_path[PATH_MAX]);
 

@@ -628,6 +628,7 @@ int tape_cmd_check(int argc, char **argv)
 	if (!options.direct && !options.list && !options.coverage &&
 	    !tape_cli_module("p11tape-recorder.so", options.target.recorder))
 		return TAPE_EXIT_BAD;
+	(void)tape_cli_find("p11tape-oracle.so", options.target.oracle);
 	if (options.bless && options.expect == NULL)
 		return tape_cli_fail("--bless writes the file that --expect names");
 	int status = check(&options);

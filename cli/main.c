@@ -169,7 +169,7 @@ int tape_cli_finish(int status)
 	return tape_cli_fail("standard output cannot be written: %s", strerror(errno));
 }
 
-bool tape_cli_module(const char *name, char ret_path[PATH_MAX])
+bool tape_cli_find(const char *name, char ret_path[PATH_MAX])
 {
 	static const char *const places[] = { "../lib", "../lib/pkcs11" };
 	char program[PATH_MAX];
@@ -186,6 +186,14 @@ bool tape_cli_module(const char *name, char ret_path[PATH_MAX])
 	}
 	snprintf(tried, sizeof(tried), "%s/%s", TAPE_MODULE_DIR, name);
 	if (realpath(tried, ret_path) != NULL)
+		return true;
+	ret_path[0] = '\0';
+	return false;
+}
+
+bool tape_cli_module(const char *name, char ret_path[PATH_MAX])
+{
+	if (tape_cli_find(name, ret_path))
 		return true;
 	tape_cli_fail("%s is neither beside the program nor in %s: build or install p11tape whole",
 	              name, TAPE_MODULE_DIR);

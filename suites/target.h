@@ -23,6 +23,7 @@ struct target {
 	/* What the user said. */
 	char module[PATH_MAX];
 	char recorder[PATH_MAX]; /* "" where checks are not recorded */
+	char oracle[PATH_MAX];   /* p11tape-oracle.so; "" where it was not built */
 	char init_args[1024];    /* for pReserved, as NSS and p11-kit use it; "" for none */
 	char pin[TARGET_PIN_SIZE], so_pin[TARGET_PIN_SIZE];
 	bool has_pin, has_so_pin;
