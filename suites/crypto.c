@@ -811,6 +811,20 @@ void crypto_expect_active(struct crypto_job *job, unsigned int rule, const char 
 	       "after %s %s with the same input gave something else", after, crypto_called(job));
 }
 
+void crypto_expect_bad_parameter(struct crypto_job *job, CK_RV rv, bool null)
+{
+	struct check *c = job->c;
+	/* The one is "a generic error code" for any argument, the other the one for this (§5.1.6). */
+	if (rv == CKR_ARGUMENTS_BAD && !null) {
+		DEVIATION(c, 178,
+		          "%s returned CKR_ARGUMENTS_BAD, expected CKR_MECHANISM_PARAM_INVALID",
+		          crypto_called(job));
+		return;
+	}
+	EXPECT_CODE(c, 178, crypto_called(job), rv, CKR_MECHANISM_PARAM_INVALID,
+	            null ? CKR_ARGUMENTS_BAD : CKR_MECHANISM_PARAM_INVALID);
+}
+
 /* ---- that it works ----------------------------------------------------------------------------------- */
 
 /* What a token may demand of keys and parameters beyond what the mechanism does. */
@@ -854,6 +868,8 @@ void crypto_add(struct check_list *list, struct check_row row, enum crypto_verb 
 		if (!crypto_can(m, verb) || (takes != NULL && !takes(m)))
 			continue;
 		row.a = i;
+		row.mechanism = m->type;
+		row.mechanism_flag = crypto_verbs[verb].flag;
 		check_add(list, row, "%s/%s-%s", family, crypto_verbs[verb].name, m->name);
 	}
 }

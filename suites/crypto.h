@@ -178,6 +178,9 @@ void crypto_expect_ended(struct crypto_job *job, unsigned int rule, const char *
 /* Demand by `rule` that the operation goes on: the same input gives the right output. */
 void crypto_expect_active(struct crypto_job *job, unsigned int rule, const char *after);
 
+/* Demand what Init says of a bad parameter; `null` where what is bad is a NULL pointer. */
+void crypto_expect_bad_parameter(struct crypto_job *job, CK_RV rv, bool null);
+
 /* Ask the oracle, into CRYPTO_ROOM bytes at `out`; skips where there is none. */
 enum oracle_answer crypto_ask(struct crypto_job *job, enum oracle_act act, struct oracle_bytes in,
                               struct oracle_bytes check, CK_BYTE *out, CK_ULONG *ret_size);

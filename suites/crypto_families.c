@@ -66,18 +66,28 @@ static void too_small(struct check *c)
 	crypto_expect_active(&job, 34, "CKR_BUFFER_TOO_SMALL");
 }
 
-/* d: how much more room than is needed. */
+/*
+ * As much room as is needed, or more than can be. What is decrypted is only then known not to need what the
+ * ciphertext has: 2.40 wants that tried, the later text does not.
+ */
 static void room(struct check *c)
 {
 	struct crypto_job job;
 	crypto_begin(c, &job);
-	CK_ULONG size = job.out_size + c->row->d;
+	bool exact = c->row->d == 0;
+	CK_ULONG size = exact                        ? job.out_size
+	                : job.in_size > job.out_size ? job.in_size + 100
+	                                             : job.out_size + 100;
 	CK_BYTE *out = check_buffer(c, size);
 	crypto_start(&job);
 	CK_RV rv = crypto_single(&job, job.in, job.in_size, out, &size);
-	if (rv == CKR_BUFFER_TOO_SMALL && job.verb == VERB_DECRYPT && c->row->d == 0) {
-		EXPECT(c, 33, true, "%s", "");
-		check_note(c, "%s wants more room than it needs in the end", crypto_called(&job));
+	if (rv == CKR_BUFFER_TOO_SMALL && job.verb == VERB_DECRYPT && exact) {
+		if (c->target->spec >= SPEC(3, 0)) {
+			EXPECT(c, 33, true, "%s", "");
+			check_note(c, "C_Decrypt wants more room than it needs in the end");
+			return;
+		}
+		DEVIATION(c, 31, "C_Decrypt with just enough room returned CKR_BUFFER_TOO_SMALL");
 		return;
 	}
 	EXPECT_CODE(c, 31, crypto_called(&job), rv, CKR_OK);
@@ -479,10 +489,7 @@ static void bad_parameter(struct check *c)
 	if (c->row->d == PARAMETER_NULL)
 		mechanism.ulParameterLen = size;
 	CK_RV rv = crypto_init_with(&job, &mechanism, job.key);
-	/* A NULL pointer to bytes is a bad argument, too. */
-	if (c->row->d == PARAMETER_NULL && rv == CKR_ARGUMENTS_BAD)
-		rv = CKR_MECHANISM_PARAM_INVALID;
-	EXPECT_CODE(c, 178, crypto_called(&job), rv, CKR_MECHANISM_PARAM_INVALID);
+	crypto_expect_bad_parameter(&job, rv, c->row->d == PARAMETER_NULL);
 }
 
 static void stray_parameter(struct check *c)
