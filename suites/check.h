@@ -61,8 +61,8 @@ struct check_row {
 	unsigned short rules[CHECK_RULES]; /* that it asserts; 0 behind the last */
 	unsigned int needs;                /* enum need bits */
 	void (*run)(struct check *c);
-	/* A flag that the token must list this mechanism with; 0 for none. */
-	CK_FLAGS mechanism_flag;
+	/* Flags of which the token must list this mechanism with one; 0 for none. */
+	CK_FLAGS mechanism_flags;
 	CK_MECHANISM_TYPE mechanism;
 	/* Of a row that a table made: a function, an attribute, a mechanism, an index. */
 	uintptr_t a, b, d;

@@ -53,10 +53,10 @@ static void need_mechanism(struct check *c)
 {
 	const struct check_row *row = c->row;
 	const CK_MECHANISM_INFO *info = target_mechanism(c->target, row->mechanism);
-	if (row->mechanism_flag != 0 && (info == NULL || (info->flags & row->mechanism_flag) == 0))
-		check_skip(c, "the token does not list %s with %s",
-		           check_mechanism_name(row->mechanism),
-		           check_name(TAPE_G_CKF_MECHANISM, row->mechanism_flag));
+	if (row->mechanism_flags != 0 &&
+	    (info == NULL || (info->flags & row->mechanism_flags) == 0))
+		check_skip(c, "the token does not list %s for it",
+		           check_mechanism_name(row->mechanism));
 }
 
 static void prepare(struct check *c)

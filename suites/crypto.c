@@ -774,8 +774,7 @@ bool crypto_is_right(struct crypto_job *job, const void *out, CK_ULONG size)
 	       (signs || (back_size == job->in_size && memcmp(back, job->in, back_size) == 0));
 }
 
-/* A single-part call with all that it needs. */
-static CK_RV good_call(struct crypto_job *job, CK_BYTE **ret_out, CK_ULONG *ret_size)
+CK_RV crypto_good_call(struct crypto_job *job, CK_BYTE **ret_out, CK_ULONG *ret_size)
 {
 	*ret_out = check_buffer(job->c, CRYPTO_ROOM);
 	*ret_size = CRYPTO_ROOM;
@@ -791,7 +790,7 @@ void crypto_expect_ended(struct crypto_job *job, unsigned int rule, const char *
 	struct check *c = job->c;
 	CK_BYTE *out;
 	CK_ULONG size;
-	CK_RV rv = good_call(job, &out, &size);
+	CK_RV rv = crypto_good_call(job, &out, &size);
 	EXPECT(c, rule, rv == CKR_OPERATION_NOT_INITIALIZED,
 	       "after %s the operation is still there: %s returned %s, expected "
 	       "CKR_OPERATION_NOT_INITIALIZED",
@@ -803,7 +802,7 @@ void crypto_expect_active(struct crypto_job *job, unsigned int rule, const char 
 	struct check *c = job->c;
 	CK_BYTE *out;
 	CK_ULONG size;
-	CK_RV rv = good_call(job, &out, &size);
+	CK_RV rv = crypto_good_call(job, &out, &size);
 	EXPECT(c, rule, rv == CKR_OK,
 	       "after %s %s with the same input returned %s, expected CKR_OK", after,
 	       crypto_called(job), check_rv_name(rv));
@@ -851,7 +850,7 @@ void crypto_works(struct check *c)
 		           crypto_called(&job), check_rv_name(rv));
 	EXPECT(c, 350, rv == CKR_OK, "%s is listed for it, and %s returned %s", job.m->name,
 	       crypto_called(&job), check_rv_name(rv));
-	rv = good_call(&job, &out, &size);
+	rv = crypto_good_call(&job, &out, &size);
 	EXPECT(c, 350, rv == CKR_OK, "%s is listed for it, and %s returned %s", job.m->name,
 	       crypto_called(&job), check_rv_name(rv));
 }
@@ -869,7 +868,7 @@ void crypto_add(struct check_list *list, struct check_row row, enum crypto_verb 
 			continue;
 		row.a = i;
 		row.mechanism = m->type;
-		row.mechanism_flag = crypto_verbs[verb].flag;
+		row.mechanism_flags = crypto_verbs[verb].flag;
 		check_add(list, row, "%s/%s-%s", family, crypto_verbs[verb].name, m->name);
 	}
 }

@@ -156,6 +156,9 @@ CK_RV crypto_update(struct crypto_job *job, const void *in, CK_ULONG in_size, vo
                     CK_ULONG *size);
 CK_RV crypto_final(struct crypto_job *job, void *out, CK_ULONG *size);
 
+/* A single-part call with all that it needs, and CRYPTO_ROOM bytes of room. */
+CK_RV crypto_good_call(struct crypto_job *job, CK_BYTE **ret_out, CK_ULONG *ret_size);
+
 /* Whether Update gives output. */
 bool crypto_streams(enum crypto_verb verb);
 /* Whether there are multi-part operations of it. */
