@@ -161,12 +161,16 @@ CK_RV crypto_good_call(struct crypto_job *job, CK_BYTE **ret_out, CK_ULONG *ret_
 
 /* Whether Update gives output. */
 bool crypto_streams(enum crypto_verb verb);
-/* Whether there are multi-part operations of it. */
+/* Whether there are multi-part operations of it; and skip where the module has none that work. */
 bool crypto_has_parts(const struct crypto_job *job);
 void crypto_need_parts(struct crypto_job *job);
 
-/* In parts of `part` bytes into `out`; skips the check where the module refuses a step. */
-CK_ULONG crypto_in_parts(struct crypto_job *job, size_t part, CK_BYTE *out, CK_ULONG room);
+/*
+ * In parts of `part` bytes into `out`. Where the module refuses a step, that is a finding by `rule`, or with
+ * 0 the check is skipped.
+ */
+CK_ULONG crypto_in_parts(struct crypto_job *job, size_t part, CK_BYTE *out, CK_ULONG room,
+                         unsigned int rule);
 
 /* Name of the function that the last of these calls went to. */
 const char *crypto_called(const struct crypto_job *job);

@@ -196,19 +196,6 @@ static void too_small(struct check *c)
 	finish(c, &pair);
 }
 
-static void in_place(struct check *c)
-{
-	struct pair pair;
-	prepare(c, &pair);
-	start(c, &pair);
-	CK_ULONG size = CRYPTO_ROOM;
-	memcpy(pair.out, pair.crypt.in, pair.crypt.in_size);
-	CK_RV rv = update(&pair, pair.out, pair.crypt.in_size, pair.out, &size);
-	EXPECT_CODE(c, 37, c->called, rv, CKR_OK);
-	pair.used = size;
-	finish(c, &pair);
-}
-
 /* With one of the two alone. */
 static void one(struct check *c)
 {
@@ -248,9 +235,6 @@ void suite_dual(struct check_list *list)
 		  CHECK(too_small, NEED_USER, "a byte too little feeds neither operation", 180, 32,
 		        164),
 		  1 },
-		{ "in-place",
-		  CHECK(in_place, NEED_USER, "input and output may be in one place", 37, 180, 164),
-		  0 },
 		{ "crypt-alone",
 		  CHECK(one, NEED_USER, "with one of the operations alone it is refused", 181), 0 },
 		{ "data-alone",
