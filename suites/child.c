@@ -48,21 +48,9 @@ static void spare_the_pin(struct check *c)
 		check_skip(c, "no wrong PIN is presented where it could lock the token");
 }
 
-/* Said before anything is loaded: most mechanisms are not listed by most tokens. */
-static void need_mechanism(struct check *c)
-{
-	const struct check_row *row = c->row;
-	const CK_MECHANISM_INFO *info = target_mechanism(c->target, row->mechanism);
-	if (row->mechanism_flags != 0 &&
-	    (info == NULL || (info->flags & row->mechanism_flags) == 0))
-		check_skip(c, "the token does not list %s for it",
-		           check_mechanism_name(row->mechanism));
-}
-
 static void prepare(struct check *c)
 {
 	const struct target *target = c->target;
-	need_mechanism(c);
 	if (check_needs(c->row, NEED_LOADED))
 		check_load(c);
 	if (check_needs(c->row, NEED_V30) && c->p30 == NULL)

@@ -362,6 +362,22 @@ static int start_one(struct run *run, const struct check_row *row, struct target
 	return 0;
 }
 
+/* No process is made for a mechanism that the token does not list: most tokens list few. */
+static bool is_listed(struct run *run, const struct check_row *row)
+{
+	struct result result = {
+		.row = row, .outcome = { .ended = true, .closed = true, .verdict = VERDICT_SKIP }
+	};
+	const CK_MECHANISM_INFO *info = target_mechanism(run->target, row->mechanism);
+	if (row->mechanism_flags == 0 ||
+	    (info != NULL && (info->flags & row->mechanism_flags) != 0))
+		return true;
+	snprintf(result.outcome.reason, sizeof(result.outcome.reason),
+	         "the token does not list %s for it", check_mechanism_name(row->mechanism));
+	run->report(run->context, &result);
+	return false;
+}
+
 int run_checks(const struct check_row *const *rows, size_t count, const struct target *target,
                const struct run_options *options, run_report_fn *report, void *context,
                struct tape_error *error)
@@ -372,7 +388,8 @@ int run_checks(const struct check_row *const *rows, size_t count, const struct t
 	int result = begin(&run, error);
 	for (int alone = 0; alone < 2; alone++)
 		for (size_t i = 0; i < count && result == 0; i++)
-			if (((rows[i]->needs & NEED_ALONE) != 0) == (alone != 0))
+			if (((rows[i]->needs & NEED_ALONE) != 0) == (alone != 0) &&
+			    is_listed(&run, rows[i]))
 				result = start_one(&run, rows[i], NULL, error);
 	while (is_busy(&run))
 		wait_for_one(&run);
