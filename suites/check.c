@@ -460,7 +460,12 @@ CK_RV check_call(struct check *c, enum tape_function_id id, const uintptr_t *wor
 {
 	tape_any_fn function = check_function(c, id);
 	c->called = tape_functions[id].name.text;
-	return function == NULL ? CKR_FUNCTION_NOT_SUPPORTED : tape_call(function, id, words);
+	if (function == NULL)
+		return CKR_FUNCTION_NOT_SUPPORTED;
+	snprintf(c->outcome->calling, sizeof(c->outcome->calling), "%s", c->called);
+	CK_RV rv = tape_call(function, id, words);
+	c->outcome->calling[0] = 0;
+	return rv;
 }
 
 /* ---- arguments of no particular meaning ------------------------------------------------------ */

@@ -217,6 +217,26 @@ static void not_a_key(struct check *c)
 	EXPECT_CODE(c, 177, crypto_called(&job), rv, CKR_KEY_HANDLE_INVALID);
 }
 
+/* A key that says itself which mechanisms it is for (§4.8). */
+static void not_allowed(struct check *c)
+{
+	static const CK_MECHANISM_TYPE allowed[] = { CKM_AES_KEY_WRAP_PAD };
+	struct crypto_job job;
+	struct template t;
+	CK_OBJECT_HANDLE key;
+	CK_ULONG size;
+	crypto_begin_any(c, &job, (enum crypto_verb)c->row->b, false);
+	crypto_key_template(c, &job, &t);
+	template_bytes(&t, CKA_ALLOWED_MECHANISMS, allowed, sizeof(allowed));
+	key = object_create(c, &t);
+	CK_MECHANISM_TYPE kept = 0;
+	NEED_OK(c, object_read(c, key, CKA_ALLOWED_MECHANISMS, &kept, sizeof(kept), &size));
+	if (size != sizeof(kept) || kept != allowed[0])
+		check_skip(c, "the token does not keep CKA_ALLOWED_MECHANISMS");
+	CK_RV rv = crypto_init_with(&job, &job.mechanism, key);
+	EXPECT_CODE(c, 178, crypto_called(&job), rv, CKR_MECHANISM_INVALID);
+}
+
 static void destroyed_key(struct check *c)
 {
 	struct crypto_job job;
@@ -431,6 +451,9 @@ static void add_beginnings(struct check_list *list, enum crypto_verb verb)
 	check_add(list, row, "key-data/%s", name);
 	row.d = OBJECT_CERTIFICATE;
 	check_add(list, row, "key-certificate/%s", name);
+	row = CHECK(not_allowed, NEED_USER, "a key is for the mechanisms that it says", 178);
+	row.b = verb;
+	check_add(list, row, "key-not-allowed/%s", name);
 	row = CHECK(destroyed_key, NEED_USER, "a key that was destroyed is refused", 177);
 	row.b = verb;
 	check_add(list, row, "key-destroyed/%s", name);

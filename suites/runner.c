@@ -170,6 +170,7 @@ static void judge(struct run *run, const struct job *job, int status, struct res
 		return;
 	find_unreturned(path, result->call);
 	const char *where = result->call[0] != 0         ? result->call
+	                    : outcome->calling[0] != 0   ? outcome->calling
 	                    : outcome->ended             ? "the end of the check"
 	                    : outcome->expectations == 0 ? "what the check needs"
 	                                                 : "the check";

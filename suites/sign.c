@@ -343,6 +343,9 @@ static void pss_content(struct check *c)
 		pss->hashAlg = CKM_AES_ECB;
 	if (c->row->d == 1)
 		pss->mgf = 0x77;
+	/* Of a mechanism that hashes: by another digest than its own. */
+	if (c->row->d == 2)
+		pss->hashAlg = pss->hashAlg == CKM_SHA_1 ? CKM_SHA256 : CKM_SHA_1;
 	crypto_expect_bad_parameter(&job, crypto_init(&job), false);
 }
 
@@ -483,6 +486,11 @@ static bool is_pss(const struct crypto_mechanism *m)
 	return m->parameter == CRYPTO_PARAMETER_PSS;
 }
 
+static bool is_hashing_pss(const struct crypto_mechanism *m)
+{
+	return is_pss(m) && has_parts(m);
+}
+
 static void add_known(struct check_list *list)
 {
 	struct check_row row =
@@ -563,6 +571,9 @@ static void add_parameters(struct check_list *list)
 		crypto_add(list, row, VERB_SIGN, contents[i], is_pss);
 		crypto_add(list, row, VERB_VERIFY, contents[i], is_pss);
 	}
+	row.d = 2;
+	crypto_add(list, row, VERB_SIGN, "parameter-other-hash", is_hashing_pss);
+	crypto_add(list, row, VERB_VERIFY, "parameter-other-hash", is_hashing_pss);
 	row = CHECK(pss_salt, NEED_USER, "a salt that is too long is refused", 178);
 	crypto_add(list, row, VERB_SIGN, "parameter-salt", is_pss);
 	crypto_add(list, row, VERB_VERIFY, "parameter-salt", is_pss);
