@@ -49,6 +49,8 @@ enum need {
 	NEED_V30 = 1 << 11,          /* of PKCS#11 3.0 and later; c->p30 is there */
 	NEED_V32 = 1 << 12,          /* of PKCS#11 3.2 and later; c->p32 is there */
 	NEED_DIRECT = 1 << 13, /* not recorded: looks at what the module does to its process */
+	/* Changes PINs or the whole token: with an own process that puts PINs and label back. */
+	NEED_PINS = 1 << 15 | NEED_DESTRUCTIVE | NEED_TOKEN,
 	ALLOW_DEATH = 1 << 14, /* the text leaves open what happens: a crash or a hang is a note */
 };
 

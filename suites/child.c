@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "suites/objects.h"
+#include "suites/pins.h"
 
 static struct outcome *current;
 
@@ -111,14 +112,21 @@ void child_run(const struct check_row *row, const struct target *target, struct 
 static void sweep(struct check *c)
 {
 	c->outcome->expectations++;
+	if (c->row->a != 0)
+		pins_restore(c);
+	c->session = check_open(c, CKF_RW_SESSION);
+	(void)check_login(c, c->session, CKU_USER);
 	object_sweep(c);
 }
 
-void child_sweep(const struct target *target, struct outcome *outcome)
+void child_sweep(const struct check_row *after, const struct target *target,
+                 struct outcome *outcome)
 {
-	static const struct check_row row = {
-		.suite = "target", .name = "sweep", .needs = NEED_RW | NEED_USER, .run = sweep
-	};
+	struct check_row row = { .suite = "target",
+		                 .name = "sweep",
+		                 .needs = NEED_TOKEN,
+		                 .run = sweep,
+		                 .a = check_needs(after, NEED_PINS) };
 	child_run(&row, target, outcome);
 }
 

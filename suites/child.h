@@ -17,8 +17,12 @@ void child_run(const struct check_row *row, const struct target *target, struct 
 /* Ask the module everything that struct target says was found out. As a check, in its own process. */
 void child_ask(struct target *target, struct outcome *outcome);
 
-/* Destroy what checks that change the token have left in it. As a check, in its own process. */
-void child_sweep(const struct target *target, struct outcome *outcome);
+/*
+ * Destroy what the check `after` has left in the token, and put back PINs that it changed. As a check, in its
+ * own process.
+ */
+void child_sweep(const struct check_row *after, const struct target *target,
+                 struct outcome *outcome);
 
 /*
  * The file by which the processes of a run wait for each other: a login writes to the token, and a

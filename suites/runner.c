@@ -38,6 +38,7 @@ struct run {
 	const struct run_options *options;
 	run_report_fn *report;
 	void *context;
+	const struct check_row *after; /* the check whose remains are swept */
 	char directory[40];
 	struct job jobs[MAX_JOBS];
 	unsigned int job_count;
@@ -105,7 +106,7 @@ static void start(struct run *run, struct job *job, const struct check_row *row,
 	else if (asked != NULL)
 		child_ask(asked, job->outcome);
 	else
-		child_sweep(run->target, job->outcome);
+		child_sweep(run->after, run->target, job->outcome);
 	_exit(0);
 }
 
@@ -342,6 +343,8 @@ static bool is_busy(const struct run *run)
 	return false;
 }
 
+static int sweep(struct run *run, const struct check_row *after, struct tape_error *error);
+
 static int start_one(struct run *run, const struct check_row *row, struct target *asked,
                      struct tape_error *error)
 {
@@ -359,7 +362,7 @@ static int start_one(struct run *run, const struct check_row *row, struct target
 		wait_for_one(run);
 	/* What a check leaves in the token is nobody else's: one that died could not clear it away. */
 	if (row != NULL && check_needs(row, NEED_DESTRUCTIVE))
-		return start_one(run, NULL, NULL, error);
+		return sweep(run, row, error);
 	return 0;
 }
 
@@ -377,6 +380,21 @@ static bool is_listed(struct run *run, const struct check_row *row)
 	         "the token does not list %s for it", check_mechanism_name(row->mechanism));
 	run->report(run->context, &result);
 	return false;
+}
+
+static int sweep(struct run *run, const struct check_row *after, struct tape_error *error)
+{
+	run->after = after;
+	int result = start_one(run, NULL, NULL, error);
+	while (is_busy(run))
+		wait_for_one(run);
+	/* No check is alone with a token whose PINs are not those that it was given. */
+	for (unsigned int i = 0; i < run->job_count && result == 0; i++)
+		if (run->jobs[i].outcome->verdict == VERDICT_ERROR && run->jobs[i].row == NULL)
+			result = tape_error_set(error, TAPE_E_SYSTEM, 0, "after %s/%s: %s",
+			                        after->suite, after->name,
+			                        run->jobs[i].outcome->reason);
+	return result;
 }
 
 int run_checks(const struct check_row *const *rows, size_t count, const struct target *target,
