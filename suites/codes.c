@@ -148,7 +148,10 @@ static void codes(struct check *c)
 	if (check_function(c, seen.id) == NULL)
 		check_skip(c, "the module has no function list with it");
 	call_wrongly(c, &seen, NO_OBJECT);
-	c->session = check_open(c, CKF_RW_SESSION);
+	CK_SESSION_HANDLE session;
+	if (c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
+	                          &session) == CKR_OK)
+		c->session = session;
 	if (check_login(c, c->session, CKU_USER)) {
 		struct template t;
 		object_template(c, &t, OBJECT_DATA);

@@ -266,13 +266,12 @@ static void interfaces_listed(struct check *c)
 static void interfaces_newest(struct check *c)
 {
 	CK_INFO info;
+	if (c->p30 == NULL)
+		check_skip(c, "the module is of PKCS#11 2.40");
 	NEED_OK(c, c->p11->C_GetInfo(&info));
-	if (c->p30 != NULL)
-		EXPECT(c, 5, SPEC(c->p30->version.major, c->p30->version.minor) >= SPEC(3, 0),
-		       "a list of PKCS#11 3.0 says %u.%u", c->p30->version.major,
-		       c->p30->version.minor);
+	EXPECT(c, 5, SPEC(c->p30->version.major, c->p30->version.minor) >= SPEC(3, 0),
+	       "a list of PKCS#11 3.0 says %u.%u", c->p30->version.major, c->p30->version.minor);
 	unsigned int own = SPEC(info.cryptokiVersion.major, info.cryptokiVersion.minor);
-	EXPECT(c, 5, true, "%s", "");
 	if (own != c->target->newest)
 		DEVIATION(c, 5, "CK_INFO.cryptokiVersion is %u.%u, the newest list %u.%u", own >> 8,
 		          own & 0xff, c->target->newest >> 8, c->target->newest & 0xff);
