@@ -981,9 +981,8 @@ static void add_kinds(struct check_list *list, const struct wrapping *w)
 		    w, kind, 0, "round-trip", targets[kind].name);
 		if (kind != AES_16 && kind != RSA)
 			continue;
-		add(list,
-		    CHECK(sizes, NEED_USER, "the output follows §5.2", 264, 361, 30, 31, 32), w,
-		    kind, 0, "sizes", targets[kind].name);
+		add(list, CHECK(sizes, NEED_USER, "the output follows §5.2", 264, 361, 30, 31, 32),
+		    w, kind, 0, "sizes", targets[kind].name);
 	}
 }
 
