@@ -212,106 +212,51 @@ static const CK_BYTE data_and_base[] =
 /* "p11tape check…" and "thirty-two bytes…", each byte with the other. */
 static CK_BYTE base_xor_data[32];
 
-#define DIGEST_ROW(name, mechanism, value, brief)                                                  \
-	{                                                                                          \
-		name, mechanism, set_nothing, base_secret, value, sizeof(value), 0, DIGESTS, brief \
-	}
-#define ECDH_ROW(name, set, kdf, value, brief)                                                 \
-	{                                                                                      \
-		name, CKM_ECDH1_DERIVE, set, base_ec, value, sizeof(value), kdf, AGREES, brief \
-	}
-#define HKDF_ROW(name, value, variant, brief)                                 \
-	{                                                                     \
-		name,          CKM_HKDF_DERIVE, set_hkdf, base_secret, value, \
-		sizeof(value), variant,         AGREES,   brief               \
-	},
-{ "dh", CKM_DH_PKCS_DERIVE, set_dh, base_dh, dh_secret, 128, 0, AGREES, false },
-	HKDF_ROW("hkdf", hkdf_secret, 7, false), HKDF_ROW("hkdf-no-salt", hkdf_no_salt, 3, true),
-	HKDF_ROW("hkdf-extract", hkdf_extracted, 5, true), { "aes-ecb",
-	                                                     CKM_AES_ECB_ENCRYPT_DATA,
-	                                                     set_string,
-	                                                     base_aes,
-	                                                     aes_ecb_of_data,
-	                                                     32,
-	                                                     0,
-	                                                     ENCRYPTS,
-	                                                     false },
-	{ "aes-cbc",
-	  CKM_AES_CBC_ENCRYPT_DATA,
-	  set_iv_and_string,
-	  base_aes,
-	  aes_cbc_of_data,
-	  32,
-	  16,
-	  ENCRYPTS,
-	  false },
-	{ "des3-ecb",
-	  CKM_DES3_ECB_ENCRYPT_DATA,
-	  set_string,
-	  base_des3,
-	  des3_ecb_of_data,
-	  32,
-	  0,
-	  ENCRYPTS,
-	  false },
-	{ "des3-cbc",
-	  CKM_DES3_CBC_ENCRYPT_DATA,
-	  set_iv_and_string,
-	  base_des3,
-	  des3_cbc_of_data,
-	  32,
-	  8,
-	  ENCRYPTS,
-	  false },
-	{ "base-and-key",
-	  CKM_CONCATENATE_BASE_AND_KEY,
-	  set_key,
-	  base_secret,
-	  base_and_key,
-	  48,
-	  0,
-	  MIXES,
-	  false },
-	{ "base-and-data",
-	  CKM_CONCATENATE_BASE_AND_DATA,
-	  set_string,
-	  base_secret,
-	  base_and_data,
-	  64,
-	  0,
-	  MIXES,
-	  false },
-	{ "data-and-base",
-	  CKM_CONCATENATE_DATA_AND_BASE,
-	  set_string,
-	  base_secret,
-	  data_and_base,
-	  64,
-	  0,
-	  MIXES,
-	  false },
-	{ "xor", CKM_XOR_BASE_AND_DATA, set_string, base_secret, base_xor_data, 32, 0, MIXES, false },
-	{ "extract", CKM_EXTRACT_KEY_FROM_KEY, set_bit, base_secret, secret_bytes + 8, 16, 0, MIXES,
-	  false },
-	DIGEST_ROW("md5", CKM_MD5_KEY_DERIVATION, md5_of_secret, true),
-	DIGEST_ROW("sha1", CKM_SHA1_KEY_DERIVATION, sha1_of_secret, true),
-	DIGEST_ROW("sha224", CKM_SHA224_KEY_DERIVATION, sha224_of_secret, true),
-	DIGEST_ROW("sha256", CKM_SHA256_KEY_DERIVATION, sha256_of_secret, false),
-	DIGEST_ROW("sha384", CKM_SHA384_KEY_DERIVATION, sha384_of_secret, true),
-	DIGEST_ROW("sha512", CKM_SHA512_KEY_DERIVATION, sha512_of_secret, true),
-	DIGEST_ROW("sha3-256", CKM_SHA3_256_KEY_DERIVATION, sha3_256_of_secret, false),
-	DIGEST_ROW("sha3-512", CKM_SHA3_512_KEY_DERIVATION, sha3_512_of_secret, true),
-	{ "sp800-108-counter",
-	  CKM_SP800_108_COUNTER_KDF,
-	  set_sp800,
-	  base_secret,
-	  sp800_counter,
-	  sizeof(sp800_counter),
-	  0,
-	  AGREES,
-	  false },
-}
-;
+#define ROW(name, mechanism, set, base, value, size, variant, family, brief) \
+	{ name, mechanism, set, base, value, size, variant, family, brief },
+#define DIGEST_ROW(name, mechanism, value, brief) \
+	ROW(name, mechanism, set_nothing, base_secret, value, sizeof(value), 0, DIGESTS, brief)
+#define ECDH_ROW(name, mechanism, set, kdf, value, brief) \
+	ROW(name, mechanism, set, base_ec, value, sizeof(value), kdf, AGREES, brief)
+#define HKDF_ROW(name, value, variant, brief)                                                    \
+	ROW(name, CKM_HKDF_DERIVE, set_hkdf, base_secret, value, sizeof(value), variant, AGREES, \
+	    brief)
+
+/* clang-format off */
+static const struct derivation derivations[] = {
+	ECDH_ROW("ecdh",            CKM_ECDH1_DERIVE, set_ecdh,     CKD_NULL,       ec_secret,     false)
+	ECDH_ROW("ecdh-der-point",  CKM_ECDH1_DERIVE, set_ecdh_der, CKD_NULL,       ec_secret,     true)
+	ECDH_ROW("ecdh-sha1-kdf",   CKM_ECDH1_DERIVE, set_ecdh,     CKD_SHA1_KDF,   ec_sha1_kdf,   true)
+	ECDH_ROW("ecdh-sha224-kdf", CKM_ECDH1_DERIVE, set_ecdh,     CKD_SHA224_KDF, ec_sha224_kdf, true)
+	ECDH_ROW("ecdh-sha256-kdf", CKM_ECDH1_DERIVE, set_ecdh,     CKD_SHA256_KDF, ec_sha256_kdf, false)
+	ECDH_ROW("ecdh-sha384-kdf", CKM_ECDH1_DERIVE, set_ecdh,     CKD_SHA384_KDF, ec_sha384_kdf, true)
+	ECDH_ROW("ecdh-sha512-kdf", CKM_ECDH1_DERIVE, set_ecdh,     CKD_SHA512_KDF, ec_sha512_kdf, true)
+	ECDH_ROW("ecdh-cofactor",   CKM_ECDH1_COFACTOR_DERIVE, set_ecdh, CKD_NULL,  ec_secret,     true)
+	ROW("dh", CKM_DH_PKCS_DERIVE, set_dh, base_dh, dh_secret, sizeof(dh_secret), 0, AGREES, false)
+	HKDF_ROW("hkdf",         hkdf_secret,    7, false)
+	HKDF_ROW("hkdf-no-salt", hkdf_no_salt,   3, true)
+	HKDF_ROW("hkdf-extract", hkdf_extracted, 5, true)
+	ROW("aes-ecb",  CKM_AES_ECB_ENCRYPT_DATA,  set_string,        base_aes,  aes_ecb_of_data,  32, 0,  ENCRYPTS, false)
+	ROW("aes-cbc",  CKM_AES_CBC_ENCRYPT_DATA,  set_iv_and_string, base_aes,  aes_cbc_of_data,  32, 16, ENCRYPTS, false)
+	ROW("des3-ecb", CKM_DES3_ECB_ENCRYPT_DATA, set_string,        base_des3, des3_ecb_of_data, 32, 0,  ENCRYPTS, false)
+	ROW("des3-cbc", CKM_DES3_CBC_ENCRYPT_DATA, set_iv_and_string, base_des3, des3_cbc_of_data, 32, 8,  ENCRYPTS, false)
+	ROW("base-and-key",  CKM_CONCATENATE_BASE_AND_KEY,  set_key,    base_secret, base_and_key,     48, 0, MIXES, false)
+	ROW("base-and-data", CKM_CONCATENATE_BASE_AND_DATA, set_string, base_secret, base_and_data,    64, 0, MIXES, false)
+	ROW("data-and-base", CKM_CONCATENATE_DATA_AND_BASE, set_string, base_secret, data_and_base,    64, 0, MIXES, false)
+	ROW("xor",           CKM_XOR_BASE_AND_DATA,         set_string, base_secret, base_xor_data,    32, 0, MIXES, false)
+	ROW("extract",       CKM_EXTRACT_KEY_FROM_KEY,      set_bit,    base_secret, secret_bytes + 8, 16, 0, MIXES, false)
+	DIGEST_ROW("md5",      CKM_MD5_KEY_DERIVATION,      md5_of_secret,      true)
+	DIGEST_ROW("sha1",     CKM_SHA1_KEY_DERIVATION,     sha1_of_secret,     true)
+	DIGEST_ROW("sha224",   CKM_SHA224_KEY_DERIVATION,   sha224_of_secret,   true)
+	DIGEST_ROW("sha256",   CKM_SHA256_KEY_DERIVATION,   sha256_of_secret,   false)
+	DIGEST_ROW("sha384",   CKM_SHA384_KEY_DERIVATION,   sha384_of_secret,   true)
+	DIGEST_ROW("sha512",   CKM_SHA512_KEY_DERIVATION,   sha512_of_secret,   true)
+	DIGEST_ROW("sha3-256", CKM_SHA3_256_KEY_DERIVATION, sha3_256_of_secret, false)
+	DIGEST_ROW("sha3-512", CKM_SHA3_512_KEY_DERIVATION, sha3_512_of_secret, true)
+	ROW("sp800-108-counter", CKM_SP800_108_COUNTER_KDF, set_sp800, base_secret, sp800_counter,
+	    sizeof(sp800_counter), 0, AGREES, false)
+};
+/* clang-format on */
 
 struct bench {
 	struct how how;
