@@ -412,6 +412,24 @@ static void give_check_value(struct check *c)
 		       "CKA_CHECK_VALUE is not the one that was given");
 }
 
+/* ---- points ------------------------------------------------------------------------------------ */
+
+/* Of a P-256 key: 0x04 0x41 0x04 and twice 32 bytes. For Edwards and Montgomery keys the texts differ. */
+static void point_is_der(struct check *c)
+{
+	const struct maker *maker = &makers[c->row->a];
+	CK_OBJECT_HANDLE key, public;
+	unsigned char point[SNAPSHOT_SIZE];
+	CK_ULONG size;
+	struct template t;
+	object_template(c, &t, maker->kind);
+	NEED_OK(c, make(c, maker, &t, &key, &public));
+	NEED_OK(c, object_read(c, public, CKA_EC_POINT, point, sizeof(point), &size));
+	EXPECT(c, 325, size == sizeof(ec_point) && memcmp(point, ec_point, 3) == 0,
+	       "CKA_EC_POINT of a P-256 key has %lu bytes and begins with %02x%02x%02x",
+	       (unsigned long)size, point[0], point[1], point[2]);
+}
+
 /* ---- RSA key pairs --------------------------------------------------------------------------- */
 
 static const struct {
@@ -496,6 +514,10 @@ static void add_maker(struct check_list *list, size_t m)
 	row.a = m;
 	if (maker->generates && !is_secret(maker))
 		check_add(list, row, "public/%s", maker->name);
+	row = CHECK(point_is_der, SPECIMEN_NEEDS, "a point is the DER of an OCTET STRING", 325);
+	row.a = m;
+	if (maker->mechanism == CKM_EC_KEY_PAIR_GEN)
+		check_add(list, row, "ec-point/%s", maker->name);
 	for (size_t f = 0; f < fact_count; f++) {
 		row = CHECK(claim, SPECIMEN_NEEDS, "nobody but the token tells the history", 207,
 		            1);
