@@ -572,11 +572,13 @@ static void add_objects(struct check_list *list)
 		                            "session objects go with their session", 111, 142);
 		go.a = kind;
 		check_add(list, go, "objects-go/%s", name);
-		struct check_row refused = CHECK(token_object_refused, NEED_USER | NEED_DESTRUCTIVE,
-		                                 "a read-only session makes no token object", 143);
+		struct check_row refused =
+			CHECK(token_object_refused, NEED_USER | NEED_DESTRUCTIVE,
+		              "a read-only session makes no token object", 22, 143);
 		refused.a = kind;
 		check_add(list, refused, "read-only/create/%s", name);
 		refused.run = token_object_kept;
+		refused.rules[0] = 143;
 		refused.what = "a read-only session changes no token object";
 		check_add(list, refused, "read-only/change/%s", name);
 		struct check_row works = CHECK(session_object_works, NEED_USER,
