@@ -229,6 +229,7 @@ static void one_after_other(struct check *c)
 {
 	struct sessions sessions;
 	(void)need_pin(c, CKU_SO);
+	(void)need_pin(c, CKU_USER);
 	states_enter(c, &situations[1], &sessions);
 	for (int i = 0; i < 4; i++) {
 		bool so = (i & 1) != 0;

@@ -277,9 +277,12 @@ static void slot_text(struct check *c)
 static void slot_flags(struct check *c)
 {
 	const CK_FLAGS known = CKF_TOKEN_PRESENT | CKF_REMOVABLE_DEVICE | CKF_HW_SLOT;
-	for (size_t i = 0; i < c->target->slot_count; i++) {
+	CK_SLOT_ID slots[TARGET_SLOTS * 4];
+	CK_ULONG count = TAPE_ARRAY_SIZE(slots);
+	NEED_OK(c, c->p11->C_GetSlotList(CK_FALSE, slots, &count));
+	for (CK_ULONG i = 0; i < count; i++) {
 		CK_SLOT_INFO info, again;
-		CK_SLOT_ID slot = c->target->slots[i];
+		CK_SLOT_ID slot = slots[i];
 		NEED_OK(c, c->p11->C_GetSlotInfo(slot, &info));
 		EXPECT(c, 75, (info.flags & (CKF_REMOVABLE_DEVICE | CKF_TOKEN_PRESENT)) != 0,
 		       "slot 0x%lx is not removable and has no token", (unsigned long)slot);
