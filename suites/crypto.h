@@ -123,6 +123,9 @@ struct crypto_job {
 /* Prepare the row's mechanism and verb, up to a plain run of it in a session of its own. */
 void crypto_begin(struct check *c, struct crypto_job *job);
 
+/* The same for checks that look at what it gives themselves. */
+void crypto_begin_unjudged(struct check *c, struct crypto_job *job);
+
 /* The same of a mechanism and a verb; and of the first mechanism that works for a verb, or skip. */
 void crypto_begin_with(struct check *c, struct crypto_job *job, const struct crypto_mechanism *m,
                        enum crypto_verb verb);

@@ -40,9 +40,9 @@ struct outcome {
 	char notes[OUTCOME_NOTES][OUTCOME_TEXT];
 	char reason[OUTCOME_TEXT]; /* of a skip or an error */
 	unsigned char verdict;     /* enum verdict */
-	char calling[48];          /* where a check died that was not recorded; "" where not known */
-	uint64_t took;             /* nanoseconds */
-	size_t overrun; /* the size of the buffer behind which was written or read; 0 for none */
+	char calling[48]; /* where a check died that was not recorded; "" where not known */
+	uint64_t took;    /* nanoseconds */
+	size_t overrun;   /* the size of the buffer behind which was written or read; 0 for none */
 };
 
 /* "pass". */
