@@ -273,6 +273,18 @@ static void longest(struct check *c)
 	       (unsigned long)size, job.m->output);
 }
 
+/* What needs the whole message first may be refused in parts. */
+static void unbuffered(struct check *c)
+{
+	struct crypto_job job;
+	crypto_begin(c, &job);
+	crypto_start(&job);
+	CK_RV rv = crypto_update(&job, job.in, job.in_size, NULL, NULL);
+	EXPECT_CODE(c, 184, crypto_called(&job), rv, CKR_OK, CKR_TOKEN_RESOURCE_EXCEEDED);
+	if (rv != CKR_OK)
+		crypto_expect_ended(&job, 167, check_rv_name(rv));
+}
+
 /* ---- mechanisms of their own ------------------------------------------------------------------------- */
 
 static void short_ecdsa(struct check *c)
@@ -491,6 +503,11 @@ static bool is_hashing_pss(const struct crypto_mechanism *m)
 	return is_pss(m) && has_parts(m);
 }
 
+static bool wants_all(const struct crypto_mechanism *m)
+{
+	return m->oracle == ORACLE_EDDSA || m->key == CRYPTO_KEY_ML_DSA;
+}
+
 static void add_known(struct check_list *list)
 {
 	struct check_row row =
@@ -588,6 +605,10 @@ static void add_others(struct check_list *list)
 		row.d = i;
 		check_add(list, row, "ml-dsa-parameter/%s", ml_dsa_names[i]);
 	}
+	row = CHECK(unbuffered, NEED_USER, "a token need not keep a message that comes in parts",
+	            184, 167);
+	crypto_add(list, row, VERB_SIGN, "unbuffered", wants_all);
+	crypto_add(list, row, VERB_VERIFY, "unbuffered", wants_all);
 	check_add(list, CHECK(short_ecdsa, NEED_USER, "an ECDSA signature without zeros", 291),
 	          "ecdsa-short");
 	check_add(list, CHECK(padded_ecdsa, NEED_USER, "the same signature with its zeros", 291),
