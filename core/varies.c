@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/varies.h"
+
+#define NONE TAPE_OP_NONE
+#define ENCRYPT TAPE_OP_ENCRYPT
+#define DECRYPT TAPE_OP_DECRYPT
+#define DIGEST TAPE_OP_DIGEST
+#define SIGN TAPE_OP_SIGN
+#define RECOVER TAPE_OP_RECOVER
+#define VERIFY TAPE_OP_VERIFY
+#define WRAP TAPE_OP_WRAP
+#define ALL TAPE_OP_ALL
+#define BEGINS TAPE_EFFECT_BEGINS
+#define MAKES TAPE_EFFECT_MAKES
+#define OPENS TAPE_EFFECT_OPENS
+#define OWN TAPE_EFFECT_OWN
+#define CREATES TAPE_EFFECT_CREATES
+#define GENERATES TAPE_EFFECT_GENERATES
+#define DESTROYS TAPE_EFFECT_DESTROYS
+#define EDITS TAPE_EFFECT_EDITS
+#define TOKEN TAPE_EFFECT_TOKEN
+#define FORGETS TAPE_EFFECT_FORGETS
+
+const struct tape_effects tape_effects[TAPE_FN_COUNT] = {
+#define EFFECT(function, of_operations, of_effects) \
+	[TAPE_FN_##function] = { .operations = of_operations, .effects = of_effects },
+#include "core/api/effects.def"
+#undef EFFECT
+};
+
+bool tape_varies_field(enum tape_record_id record, const struct tape_field *field)
+{
+	static const struct {
+		enum tape_record_id record;
+		size_t offset;
+	} rows[] = {
+#define VARIES_FIELD(structure, member) { TAPE_R_##structure, offsetof(structure, member) },
+#include "core/api/varies.def"
+	};
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(rows); i++)
+		if (rows[i].record == record && rows[i].offset == field->offset)
+			return true;
+	return false;
+}
+
+bool tape_varies_attribute(uint64_t type)
+{
+	static const uint64_t rows[] = {
+#define VARIES_ATTRIBUTE(name) name,
+#include "core/api/varies.def"
+	};
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(rows); i++)
+		if (rows[i] == type)
+			return true;
+	return false;
+}
+
+bool tape_varies_mechanism(uint64_t mechanism, unsigned int operations)
+{
+	static const struct {
+		uint64_t mechanism;
+		unsigned int operations;
+	} rows[] = {
+#define VARIES_MECHANISM(name, of_operations) { name, of_operations },
+#include "core/api/varies.def"
+	};
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(rows); i++)
+		if (rows[i].mechanism == mechanism && (rows[i].operations & operations) != 0)
+			return true;
+	return false;
+}
