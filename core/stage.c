@@ -14,11 +14,22 @@ struct work {
 
 static void *get(struct work *work, size_t size)
 {
-	void *memory = tape_arena_get(work->stage->arena, size);
+	struct tape_stage *stage = work->stage;
+	void *memory = stage->room != NULL ? stage->room(stage->context, size)
+	                                   : tape_arena_get(stage->arena, size);
 	if (memory == NULL)
 		work->result = -TAPE_E_MEMORY;
-	else
+	else if (stage->room == NULL)
 		memset(memory, 0, size);
+	return memory;
+}
+
+/* Memory of which it matters after a failed call whether the module wrote to it. */
+static void *get_filled(struct work *work, size_t size)
+{
+	void *memory = get(work, size);
+	if (memory != NULL)
+		memset(memory, work->stage->fill, size);
 	return memory;
 }
 
@@ -47,12 +58,19 @@ struct span {
 	CK_ULONG length;
 };
 
-static struct span copy_bytes(struct work *work, const void *bytes, size_t length)
+static struct span copy_exactly(struct work *work, const void *bytes, size_t length)
 {
 	struct span span = { get(work, length), (CK_ULONG)length };
 	if (span.memory != NULL && length != 0)
 		memcpy(span.memory, bytes, length);
 	return span;
+}
+
+static struct span copy_bytes(struct work *work, const void *bytes, size_t length)
+{
+	if (work->stage->bytes != NULL)
+		(void)work->stage->bytes(work->stage->context, bytes, length, &bytes, &length);
+	return copy_exactly(work, bytes, length);
 }
 
 static struct span make_secret(struct work *work, const struct tape_value *value)
@@ -64,7 +82,7 @@ static struct span make_secret(struct work *work, const struct tape_value *value
 	if (work->stage->secret != NULL &&
 	    !work->stage->secret(work->stage->context, value, &bytes, &length))
 		miss(work, "nobody says what stands for", name);
-	return copy_bytes(work, bytes, length);
+	return copy_exactly(work, bytes, length);
 }
 
 /* Whatever bytes an input can be. */
@@ -83,7 +101,7 @@ static struct span make_bytes(struct work *work, const struct tape_value *value)
 		span.length = (CK_ULONG)value->number;
 		break;
 	case TAPE_V_ROOM:
-		span.memory = get(work, (size_t)value->number);
+		span.memory = get_filled(work, (size_t)value->number);
 		span.length = (CK_ULONG)value->number;
 		break;
 	case TAPE_V_LOST:
@@ -310,7 +328,7 @@ static struct span make_parameter(struct work *work, const struct tape_value *va
 	if (value->record == TAPE_P_OBJECT)
 		number = live_handle(work, TAPE_K_OBJECT, number);
 	CK_ULONG ulong = (CK_ULONG)number;
-	return copy_bytes(work, &ulong, sizeof(ulong));
+	return copy_exactly(work, &ulong, sizeof(ulong));
 }
 
 /* ---- C_Initialize ---------------------------------------------------------------------------- */
@@ -322,9 +340,10 @@ static void *make_init_args(struct work *work, const struct tape_value *value)
 		CK_C_INITIALIZE_ARGS standard;
 		void *behind[2];
 	} * args;
+	size_t size = work->stage->room == NULL ? sizeof(*args) : sizeof(args->standard);
 	if (value->form == TAPE_V_LOST)
 		miss(work, "it is not in the recording:", value->data);
-	if (value->form != TAPE_V_RECORD || (args = get(work, sizeof(*args))) == NULL)
+	if (value->form != TAPE_V_RECORD || (args = get(work, size)) == NULL)
 		return NULL;
 	uint64_t given = tape_value_child(value, TAPE_INIT_MUTEXES)->number;
 	const struct tape_value *reserved = tape_value_child(value, TAPE_INIT_RESERVED);
@@ -435,8 +454,9 @@ static void make_argument(struct work *work, const struct tape_argument *argumen
 	case TAPE_C_NUMBER_AT:
 	case TAPE_C_FUNCTIONS:
 	case TAPE_C_INTERFACE:
-		words[0] = (uintptr_t)(value->form == TAPE_V_NULL ? NULL
-		                                                  : get(work, sizeof(CK_ULONG)));
+		words[0] = (uintptr_t)(value->form == TAPE_V_NULL
+		                               ? NULL
+		                               : get_filled(work, sizeof(CK_ULONG)));
 		return;
 	case TAPE_C_STRUCT:
 		words[0] = 0;
@@ -462,7 +482,7 @@ static void make_argument(struct work *work, const struct tape_argument *argumen
 		make_room(work, value, sizeof(CK_OBJECT_HANDLE), words);
 		words[2] = 0;
 		if (value->form == TAPE_V_ROOM || value->form == TAPE_V_QUERY)
-			words[2] = (uintptr_t)get(work, sizeof(CK_ULONG));
+			words[2] = (uintptr_t)get_filled(work, sizeof(CK_ULONG));
 		return;
 	}
 	words[0] = (uintptr_t)span.memory;

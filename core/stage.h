@@ -18,6 +18,13 @@ typedef bool tape_stage_secret_fn(void *context, const struct tape_value *secret
 /* Give the live handle for a recorded one. */
 typedef uint64_t tape_stage_handle_fn(void *context, enum tape_kind kind, uint64_t recorded);
 
+/* Take other bytes for recorded ones. Returns false where they stay as they are. */
+typedef bool tape_stage_bytes_fn(void *context, const void *recorded, size_t length,
+                                 const void **ret_bytes, size_t *ret_length);
+
+/* Give `size` zeroed bytes for an argument that is to have memory of its own. NULL without memory. */
+typedef void *tape_stage_room_fn(void *context, size_t size);
+
 struct tape_stage {
 	struct tape_arena *arena; /* the arguments live here, zeroed where the trace says nothing */
 	/* C_Initialize's mutex functions, in the order of their bits; the trace knows only which were given. */
@@ -25,7 +32,11 @@ struct tape_stage {
 	CK_NOTIFY notify;             /* for a Notify that was not NULL */
 	tape_stage_secret_fn *secret; /* NULL: secrets are empty */
 	tape_stage_handle_fn
-		*handle; /* of sessions, objects and slots; NULL: they are as recorded */
+		*handle;            /* of sessions, objects and slots; NULL: they are as recorded */
+	tape_stage_bytes_fn *bytes; /* of byte strings; NULL: they are as recorded */
+	tape_stage_room_fn *room;   /* of what arguments point to; NULL: it is in the arena */
+	unsigned char
+		fill; /* what stands in attributes to be read, in numbers and handles before the call */
 	void *context;
 	const char
 		*missing; /* what could not be made: "pPin: the secret pin-1"; NULL for nothing */
