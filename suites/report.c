@@ -130,6 +130,9 @@ static void text_end(const struct report *report, size_t vanished)
 	        (unsigned long long)(taken / 100000000u % 10), report->verdicts[VERDICT_PASS],
 	        report->verdicts[VERDICT_FAIL], report->verdicts[VERDICT_DEVIATION],
 	        report->verdicts[VERDICT_SKIP], report->verdicts[VERDICT_ERROR]);
+	if (report->kept)
+		fprintf(report->to, "p11tape drive EVIDENCE -m %s repeats the calls of a finding\n",
+		        report->target->module);
 	if (report->known != NULL)
 		fprintf(report->to, "beside %zu findings that are known; %zu known ones vanished\n",
 		        report->known_count, vanished);
@@ -283,6 +286,7 @@ void report_add(struct report *report, const struct result *result)
 {
 	bool known = report->known != NULL && baseline_meet(report->known, result);
 	report->done++;
+	report->kept |= result->trace[0] != 0;
 	if (known)
 		report->known_count++;
 	else

@@ -29,6 +29,7 @@ struct report {
 	const char *evidence; /* the directory's name */
 	/* Print the last calls of a trace, each on a line behind `indent`; or NULL. */
 	void (*show_calls)(FILE *to, const char *indent, const char *path);
+	bool kept; /* some trace is */
 	size_t total, done;
 	size_t verdicts[VERDICT_COUNT];
 	struct baseline *known; /* what is known of the module, or NULL */
