@@ -30,6 +30,8 @@ mkdir "$work/home" "$work/rows" "$work/hidden"
 programs=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 family=$(basename "$0" .sh)
 helpers=() # processes that end with us
+drives=no # a test that sets it has its traces driven against the module; see `driven`
+drive_in=()
 skipped=0
 patience=120 # seconds that a run may take before it is said to hang
 
@@ -282,6 +284,7 @@ registered() { # MODULE LINES COMMAND…
 #   --but PATTERN       the replay reports divergences, all like this, and does everything else as recorded
 #   --cannot WHY        not replayed
 #   --recorded WHY      only recorded, since a replay is not what the row is for
+#   --undriven WHY      its first process is not driven against the module again
 #   --why TEXT          why the rule, or where it ends; or a remark
 #   --cut               the program is killed, or leaves without a word: its trace may lack the end
 #   --absent FILE       another file to hide in the replay; may be repeated
@@ -291,7 +294,7 @@ registered() { # MODULE LINES COMMAND…
 row() {
 	row=$1
 	shift
-	local program=$program from="" needs="" vary="" varies="" upto="" but="" but_check="" cannot="" unreplayed="" why=""
+	local program=$program from="" needs="" vary="" varies="" upto="" but="" but_check="" cannot="" unreplayed="" undriven="" why=""
 	local cut=no checks=no fixed_point=yes served=no
 	local rules=() absent=()
 	while [[ $1 != -- ]]; do
@@ -306,6 +309,7 @@ row() {
 		--but) but=$2 ;;
 		--but-check) but_check=$2 ;;
 		--cannot | --recorded) cannot=$2 unreplayed=${1#--} ;;
+		--undriven) undriven=$2 ;;
 		--why) why=$2 ;;
 		--absent) absent+=("$2") ;;
 		--cut) cut=yes ;;
@@ -359,6 +363,8 @@ row() {
 	like "the recorded run's" direct recorded "$vary" "$varies"
 	look_at_traces
 	[[ $checks == no ]] || why="$(checked)${why:+; $why}"
+	# Driven: the module says the same again. What a program computed by a rule, no driver can compute.
+	[[ $drives == no || $policy != pin || -n $undriven || ${#rules[@]} != 0 ]] || driven
 	# Replayed.
 	local verdict=exact
 	if [[ -n $cannot ]]; then
@@ -455,6 +461,24 @@ again() { # NAME
 	attempt "$1" hidden "$P11TAPE" replay --verbose "${rules[@]/#/--match=}" --report "$dir/$1.json" "$dir/trace.yaml" \
 		-- env P11TAPE_MODULE={} P11TAPE_TRACE="$dir/$1.yaml" P11TAPE_REDACT="$policy" \
 		"${command[@]//"{}"/$P11TAPE_RECORDER_SO}"
+}
+
+# Drive the first process's trace against the module, from the state that the recording began with. PINs that are
+# not the user's or the officer's are wrong ones, or new ones. A test with others sets drive_pin, drive_so_pin
+# and drive_other_pin; one whose module needs company, the command that brings it: drive_in=(COMMAND…).
+driven() {
+	local options=(--pin "${drive_pin:-$user_pin}" --so-pin "${drive_so_pin:-$so_pin}") status name
+	mkdir "$dir/driven"
+	while true; do
+		status=0
+		fresh
+		(cd "$dir/driven" && "${drive_in[@]}" timeout 120 "$P11TAPE" drive "$dir/trace.yaml" -m "$module" --destructive \
+			"${options[@]}" >"$dir/driven.out" 2>&1 </dev/null) || status=$?
+		name=$(sed -n 's/.* presents the secret \(pin-[0-9]*\), and nobody says .*/\1/p' "$dir/driven.out")
+		[[ $status == 2 && -n $name && " ${options[*]} " != *" $name="* ]] || break
+		options+=(--secret "$name=${drive_other_pin:-$other_pin}")
+	done
+	[[ $status == 0 && $(<"$dir/driven.out") != *" not reached"* ]] || fail "driven again: $(head -n 20 "$dir/driven.out")"
 }
 
 # Take divergences that are expected from what the replay printed.

@@ -5,6 +5,7 @@
 # NSS finds it by entry points of its own, so a library of ours (nss-internal.c) stands in its place.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=yes
 program=certutil
 unshare --mount true 2>/dev/null || skip_all 'no mount namespaces here (not root?)'
 need_all cc certutil tstclnt openssl
@@ -37,7 +38,8 @@ helper "$work/server.log" env -C "$work/site" openssl s_server -accept 127.0.0.1
 await '^ACCEPT ' "$work/server.log"
 port=$(sed -n 's/^ACCEPT .*://p' "$work/server.log" | head -n 1)
 for version in 1.2 1.3; do
-	row "tls$version" "${only[@]}" -- internal {} nss-client timeout 20 tstclnt -A "$work/request" -h 127.0.0.1 -p "$port" \
+	row "tls$version" "${only[@]}" --undriven 'what the server enciphered is for the keys of the recording' \
+		-- internal {} nss-client timeout 20 tstclnt -A "$work/request" -h 127.0.0.1 -p "$port" \
 		-d "sql:$work/nss" -V "tls$version:tls$version" -o -n client
 done
 [[ ! -f $work/rows/tls1.3/trace.yaml ]] || grep -q C_EncryptMessage "$work/rows/tls1.3/trace.yaml" ||

@@ -6,6 +6,7 @@
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 namespaces=(--ipc)
 . "$(dirname "$0")/lib.sh"
+drives=yes
 program=pkcs11-tool
 opencryptoki=$multiarch/opencryptoki/libopencryptoki.so.0
 need_all pkcs11-tool openssl pkcsslotd ipcrm "$opencryptoki"
@@ -42,6 +43,7 @@ fresh() {
 
 tool=(pkcs11-tool --module {} --slot 3)
 login=("${tool[@]}" --login --pin "$short_pin")
+drive_pin=$short_pin drive_so_pin=$short_so_pin drive_other_pin=$short_so_pin
 printf hello >"$work/hello.txt"
 openssl dgst -sha256 -binary -out "$work/digest" "$work/hello.txt"
 make_pki

@@ -4,6 +4,7 @@
 # osslsigncode with SoftHSM2, by OpenSSL's engine.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=yes
 program=osslsigncode
 engine=$multiarch/engines-3/pkcs11.so
 need_all osslsigncode "$engine"

@@ -5,6 +5,7 @@
 # Recorded and replayed is the client's side, the server's side, and both at once.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2094,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=yes
 client=$multiarch/pkcs11/p11-kit-client.so
 need_all pkcs11-tool p11-kit openssl pgrep "$client"
 printf hello >"$work/hello.txt"
@@ -58,6 +59,7 @@ rows server served {} pkcs11-tool --module "$client"
 
 use_module 'p11-kit-client over SoftHSM2' "$client"
 program=pkcs11-tool
+drive_in=(served "$softhsm")
 rows client served "$softhsm" pkcs11-tool --module {}
 
 # Both sides of one run: two traces, which show merges by time. Then each is replayed without the other.

@@ -4,6 +4,7 @@
 # GnuTLS's p11tool on SoftHSM2, and on p11-kit's trust module.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=yes
 program=p11tool
 export GNUTLS_PIN=$user_pin GNUTLS_SO_PIN=$so_pin
 tool=(p11tool --batch --provider {})

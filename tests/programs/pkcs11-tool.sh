@@ -4,6 +4,7 @@
 # pkcs11-tool on SoftHSM2, on modules without a token, and on modules of certificates.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=yes
 program=pkcs11-tool
 tool=(pkcs11-tool --module {})
 login=("${tool[@]}" --token-label clitok --login --pin "$user_pin")

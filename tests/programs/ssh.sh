@@ -4,6 +4,7 @@
 # OpenSSH with SoftHSM2: ssh-keygen -D, and ssh-agent, whose ssh-pkcs11-helper loads the module.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=yes
 program=ssh-keygen
 loader=/usr/lib/openssh/ssh-pkcs11-helper
 need_all ssh-keygen ssh-agent ssh-add "$loader"
@@ -13,7 +14,7 @@ printf data >"$work/data"
 
 use_softhsm
 row keygen -- ssh-keygen -D {}
-row keygen-no-token -- env SOFTHSM2_CONF="$work/no-token.conf" ssh-keygen -D {}
+row keygen-no-token --undriven 'it has an environment of its own' -- env SOFTHSM2_CONF="$work/no-token.conf" ssh-keygen -D {}
 
 # ssh-agent takes modules from where -P says; its helper is a child of its own.
 with_agent() { # MODULE KEY…

@@ -6,6 +6,7 @@
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 namespaces=(--net)
 . "$(dirname "$0")/lib.sh"
+drives=yes
 program=pkcs11-tool
 tpm2=$multiarch/libtpm2_pkcs11.so.1
 need_all pkcs11-tool openssl swtpm tpm2_flushcontext tpm2_shutdown ip "$tpm2" "$multiarch/libtss2-tcti-swtpm.so.0"
