@@ -45,6 +45,7 @@ static const char usage[] =
 	"      --coverage           print which checks assert which rule, as Markdown\n"
 	"      --shard I/N          only the I-th of N parts\n"
 	"      --repeat N           run everything so many times\n"
+	"      --first              stop at the first finding\n"
 	"  -j, --jobs N             checks at a time (default: the processors there are)\n"
 	"      --timeout SECONDS    that a check may take (default: 10)\n"
 	"\n"
@@ -192,6 +193,7 @@ enum option_code {
 	OPTION_COVERAGE,
 	OPTION_SHARD,
 	OPTION_REPEAT,
+	OPTION_FIRST,
 	OPTION_TIMEOUT,
 	OPTION_EXPECT,
 	OPTION_BLESS,
@@ -219,6 +221,7 @@ static const struct option long_options[] = {
 	{ "coverage", no_argument, NULL, OPTION_COVERAGE },
 	{ "shard", required_argument, NULL, OPTION_SHARD },
 	{ "repeat", required_argument, NULL, OPTION_REPEAT },
+	{ "first", no_argument, NULL, OPTION_FIRST },
 	{ "jobs", required_argument, NULL, 'j' },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
 	{ "expect", required_argument, NULL, OPTION_EXPECT },
@@ -283,6 +286,8 @@ static bool take_option(struct options *options, int option)
 		return take_shard(options, optarg);
 	case OPTION_REPEAT:
 		return take_number("repeat", optarg, 1000000, &options->repeat);
+	case OPTION_FIRST:
+		return options->run.first = true;
 	case 'j':
 		if (!take_number("jobs", optarg, 64, &number))
 			return false;

@@ -43,6 +43,7 @@ struct run {
 	struct job jobs[MAX_JOBS];
 	unsigned int job_count;
 	sigset_t signals, saved;
+	bool found; /* a check did not pass */
 };
 
 /* ---- a check's process ----------------------------------------------------------------------- */
@@ -236,6 +237,7 @@ static void finish(struct run *run, struct job *job, int status)
 	judge(run, job, status, &result);
 	clear(run, job, &result);
 	job->pid = 0;
+	run->found |= job->row != NULL && result.outcome.verdict > VERDICT_SKIP;
 	if (run->report != NULL && job->row != NULL)
 		run->report(run->context, &result);
 	else
@@ -406,7 +408,7 @@ int run_checks(const struct check_row *const *rows, size_t count, const struct t
 	};
 	int result = begin(&run, error);
 	for (int alone = 0; alone < 2; alone++)
-		for (size_t i = 0; i < count && result == 0; i++)
+		for (size_t i = 0; i < count && result == 0 && !(options->first && run.found); i++)
 			if (((rows[i]->needs & NEED_ALONE) != 0) == (alone != 0) &&
 			    is_listed(&run, rows[i]))
 				result = start_one(&run, rows[i], NULL, error);

@@ -15,6 +15,7 @@ struct run_options {
 	unsigned int timeout; /* seconds that a check may take */
 	const char *evidence; /* directory for the traces of what was found; NULL to keep none */
 	bool keep_all;        /* keep the traces of all checks */
+	bool first;           /* begin no check once one has found something */
 };
 
 struct result {
