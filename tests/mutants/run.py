@@ -166,19 +166,15 @@ def judge(lab, mutant, checked):
     if mutant.rule not in checked:
         return NO_CHECK, ""
     only = ("--rule", f"R-{mutant.rule:03}")
-    if mutant.words:
-        # What is odd beside the fault must not be what is found.
-        for result in lab.mutant(mutant, *only, faulty=False):
-            if is_bad(result):
-                return ERROR, f"{result['check']} finds something without the fault"
-    # One finding does; but the first may be of another rule that the check asserts, too.
+    # One finding does. But the first may be of another rule that the check asserts too, or of the
+    # module that the fault is put into: then all of the rule's checks are looked at.
     results = lab.mutant(mutant, *only, "--first")
-    if not any(names_rule(result, mutant.rule) for result in results) and \
-            any(is_bad(result) for result in results):
+    caught = find_caught(lab, mutant, results)
+    if caught is None and any(map(is_bad, results)):
         results = lab.mutant(mutant, *only)
-    for result in results:
-        if names_rule(result, mutant.rule):
-            return CAUGHT, f"{result['check']} ({result['verdict']})"
+        caught = find_caught(lab, mutant, results)
+    if caught is not None:
+        return CAUGHT, f"{caught['check']} ({caught['verdict']})"
     for result in results:
         if result["verdict"] == "error":
             return ERROR, f"{result['check']}: {result.get('reason', '')}"
@@ -190,6 +186,16 @@ def judge(lab, mutant, checked):
     if passed:
         return MISSED, f"{len(passed)} of {len(results)} checks pass, such as {passed[0]['check']}"
     return MISSED, f"{len(results)} checks skip: {results[0].get('reason', '') if results else ''}"
+
+
+def find_caught(lab, mutant, results):
+    """The first result that names the mutant's rule, of a check that finds nothing without the fault."""
+    named = [result for result in results if names_rule(result, mutant.rule)]
+    if not named or mutant.kind == "module" or (mutant.kind == "mock" and not mutant.words):
+        return named[0] if named else None
+    faultless = {result["check"] for result in lab.mutant(
+        mutant, *(result["check"] for result in named), faulty=False) if not is_bad(result)}
+    return next((result for result in named if result["check"] in faultless), None)
 
 
 def run_rules(lab, options):

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A module that works, with one deviation before it (shim.def): MUTANT_MODULE is loaded, MUTANT says which.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/api/pkcs11.h"
+
+enum deviation {
+	NONE,
+#define SHIM_ROW(name, rule, sentence) D_##name,
+#include "tests/mutants/shim.def"
+#undef SHIM_ROW
+};
+
+static const char *const names[] = {
+	"",
+#define SHIM_ROW(name, rule, sentence) #name,
+#include "tests/mutants/shim.def"
+#undef SHIM_ROW
+};
+
+static CK_FUNCTION_LIST shown;
+static CK_FUNCTION_LIST *real;
+static void *handle; /* of dlopen() */
+static enum deviation on;
+static pid_t initialized_by; /* 0 before C_Initialize */
+
+#define ON(name) (on == D_##name)
+
+/* One code for another. */
+static CK_RV instead(bool wanted, CK_RV rv, CK_RV from, CK_RV to)
+{
+	return wanted && rv == from ? to : rv;
+}
+
+static CK_RV common(CK_RV rv)
+{
+	rv = instead(ON(uninitialized_code), rv, CKR_CRYPTOKI_NOT_INITIALIZED,
+	             CKR_SESSION_HANDLE_INVALID);
+	rv = instead(ON(session_invalid_code), rv, CKR_SESSION_HANDLE_INVALID, CKR_SESSION_CLOSED);
+	return instead(ON(slot_unknown_code), rv, CKR_SLOT_ID_INVALID, CKR_TOKEN_NOT_PRESENT);
+}
+
+/* ---- C_Initialize, C_Finalize ---------------------------------------------------------------- */
+
+static void *go_on(void *unused)
+{
+	(void)unused;
+	for (;;)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	return NULL;
+}
+
+static CK_RV initialize(CK_VOID_PTR args)
+{
+	CK_C_INITIALIZE_ARGS changed;
+	pthread_t thread;
+	CK_RV rv;
+
+	if (ON(fork_forgotten) && initialized_by != 0 && initialized_by != getpid())
+		return CKR_CRYPTOKI_ALREADY_INITIALIZED;
+	if (args != NULL && (ON(initialize_reserved) || ON(initialize_some_mutexes))) {
+		memcpy(&changed, args, sizeof(changed));
+		if (ON(initialize_reserved))
+			changed.pReserved = NULL;
+		else if (changed.CreateMutex == NULL || changed.DestroyMutex == NULL ||
+		         changed.LockMutex == NULL || changed.UnlockMutex == NULL)
+			changed.CreateMutex = NULL, changed.DestroyMutex = NULL,
+			changed.LockMutex = NULL, changed.UnlockMutex = NULL;
+		args = &changed;
+	}
+	rv = real->C_Initialize(args);
+	if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED &&
+	    (ON(initialize_twice) || (ON(finalize_keeps_sessions) && initialized_by == 0)))
+		rv = CKR_OK;
+	if (rv == CKR_OK) {
+		initialized_by = getpid();
+		if (ON(finalize_leaks) && open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+			rv = CKR_HOST_MEMORY;
+		if (ON(finalize_leaves_thread) && pthread_create(&thread, NULL, go_on, NULL) == 0)
+			pthread_detach(thread);
+	}
+	return rv;
+}
+
+static CK_RV finalize(CK_VOID_PTR reserved)
+{
+	CK_RV rv;
+
+	if (ON(finalize_reserved))
+		reserved = NULL;
+	if (initialized_by != 0 && reserved == NULL &&
+	    (ON(finalize_nothing) || ON(finalize_keeps_sessions))) {
+		initialized_by = 0;
+		return CKR_OK;
+	}
+	rv = real->C_Finalize(reserved);
+	if (rv == CKR_OK)
+		initialized_by = 0;
+	return instead(ON(finalize_twice), common(rv), CKR_CRYPTOKI_NOT_INITIALIZED, CKR_OK);
+}
+
+static CK_RV get_info(CK_INFO_PTR info)
+{
+	CK_RV rv;
+
+	if (info == NULL && ON(null_accepted))
+		return CKR_OK;
+	rv = real->C_GetInfo(info);
+	if (rv == CKR_OK && ON(info_flags))
+		info->flags = 1;
+	return common(rv);
+}
+
+static CK_RV get_function_status(CK_SESSION_HANDLE session)
+{
+	return instead(ON(function_status_ok), real->C_GetFunctionStatus(session),
+	               CKR_FUNCTION_NOT_PARALLEL, CKR_OK);
+}
+
+/* ---- slots and tokens ------------------------------------------------------------------------ */
+
+static CK_RV get_slot_list(CK_BBOOL present, CK_SLOT_ID_PTR slots, CK_ULONG_PTR count)
+{
+	CK_ULONG room = count == NULL ? 0 : *count;
+	CK_RV rv;
+
+	if (count == NULL && ON(null_accepted))
+		return CKR_OK;
+	rv = real->C_GetSlotList(present, slots, count);
+	if (rv == CKR_BUFFER_TOO_SMALL && ON(slot_list_count_kept))
+		*count = room;
+	if (rv == CKR_OK && slots != NULL && ON(slot_ids_plus_one)) {
+		for (CK_ULONG i = 0; i < *count; i++)
+			slots[i]++;
+	}
+	return common(rv);
+}
+
+static CK_RV get_slot_info(CK_SLOT_ID slot, CK_SLOT_INFO_PTR info)
+{
+	if (info == NULL && ON(null_accepted))
+		return CKR_OK;
+	return common(real->C_GetSlotInfo(slot, info));
+}
+
+static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info)
+{
+	CK_RV rv = real->C_GetTokenInfo(slot, info);
+
+	if (rv == CKR_OK && ON(token_text_nul)) {
+		for (size_t i = sizeof(info->label); i != 0 && info->label[i - 1] == ' '; i--)
+			info->label[i - 1] = 0;
+	}
+	return common(rv);
+}
+
+static CK_RV get_mechanism_list(CK_SLOT_ID slot, CK_MECHANISM_TYPE_PTR list, CK_ULONG_PTR count)
+{
+	return common(instead(ON(mechanism_list_short), real->C_GetMechanismList(slot, list, count),
+	                      CKR_BUFFER_TOO_SMALL, CKR_OK));
+}
+
+static CK_RV get_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO_PTR info)
+{
+	CK_RV rv = real->C_GetMechanismInfo(slot, type, info);
+
+	if (rv == CKR_MECHANISM_INVALID && ON(mechanism_info_always)) {
+		memset(info, 0, sizeof(*info));
+		return CKR_OK;
+	}
+	return common(rv);
+}
+
+/* ---- sessions and login ---------------------------------------------------------------------- */
+
+static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, CK_VOID_PTR application,
+                          CK_NOTIFY notify, CK_SESSION_HANDLE_PTR session)
+{
+	if (ON(session_parallel))
+		flags |= CKF_SERIAL_SESSION;
+	return common(real->C_OpenSession(slot, flags, application, notify, session));
+}
+
+static CK_RV close_session(CK_SESSION_HANDLE session)
+{
+	CK_SESSION_INFO info;
+
+	if (ON(close_nothing))
+		return real->C_GetSessionInfo(session, &info);
+	return common(real->C_CloseSession(session));
+}
+
+static CK_RV close_all_sessions(CK_SLOT_ID slot)
+{
+	CK_SLOT_INFO info;
+
+	if (ON(close_all_unsupported))
+		return CKR_FUNCTION_NOT_SUPPORTED;
+	if (ON(close_all_nothing))
+		return real->C_GetSlotInfo(slot, &info);
+	return common(real->C_CloseAllSessions(slot));
+}
+
+static CK_RV get_session_info(CK_SESSION_HANDLE session, CK_SESSION_INFO_PTR info)
+{
+	CK_RV rv;
+
+	if (info == NULL && ON(null_accepted))
+		return CKR_OK;
+	rv = real->C_GetSessionInfo(session, info);
+	if (rv == CKR_OK && ON(session_state_public))
+		info->state = (info->flags & CKF_RW_SESSION) != 0 ? CKS_RW_PUBLIC_SESSION
+		                                                  : CKS_RO_PUBLIC_SESSION;
+	if (rv == CKR_OK && ON(session_flags))
+		info->flags |= CKF_RW_SESSION;
+	return common(rv);
+}
+
+static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin,
+                   CK_ULONG length)
+{
+	CK_RV rv = real->C_Login(session, user, pin, length);
+
+	rv = instead(ON(login_twice), rv, CKR_USER_ALREADY_LOGGED_IN, CKR_OK);
+	rv = instead(ON(login_pin_code), rv, CKR_PIN_INCORRECT, CKR_PIN_INVALID);
+	return common(instead(ON(login_beside_read_only), rv, CKR_SESSION_READ_ONLY_EXISTS,
+	                      CKR_SESSION_READ_ONLY));
+}
+
+static CK_RV logout(CK_SESSION_HANDLE session)
+{
+	CK_SESSION_INFO info;
+
+	if (ON(logout_nothing))
+		return real->C_GetSessionInfo(session, &info);
+	return common(instead(ON(logout_always), real->C_Logout(session), CKR_USER_NOT_LOGGED_IN,
+	                      CKR_OK));
+}
+
+/* ---- objects --------------------------------------------------------------------------------- */
+
+static bool is_partial(CK_RV rv)
+{
+	return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE ||
+	       rv == CKR_BUFFER_TOO_SMALL;
+}
+
+static CK_RV read_until_one_fails(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                                  CK_ATTRIBUTE_PTR entries, CK_ULONG count)
+{
+	CK_RV rv = CKR_OK;
+
+	for (CK_ULONG i = 0; i < count && rv == CKR_OK; i++)
+		rv = real->C_GetAttributeValue(session, object, &entries[i], 1);
+	return rv;
+}
+
+/* Give the beginning of what has no room. */
+static CK_RV read_cut(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_PTR entry)
+{
+	unsigned char whole[8192];
+	CK_ATTRIBUTE copy = { entry->type, whole, sizeof(whole) };
+	CK_ULONG room = entry->ulValueLen;
+	CK_RV rv = real->C_GetAttributeValue(session, object, entry, 1);
+
+	if (rv != CKR_BUFFER_TOO_SMALL ||
+	    real->C_GetAttributeValue(session, object, &copy, 1) != CKR_OK)
+		return rv;
+	memcpy(entry->pValue, whole, room);
+	entry->ulValueLen = room;
+	return CKR_OK;
+}
+
+static void swap_values(CK_ATTRIBUTE_PTR entries, CK_ULONG count)
+{
+	unsigned char kept[64];
+	CK_ULONG length = entries[0].ulValueLen;
+
+	if (count < 2 || length != entries[1].ulValueLen || length > sizeof(kept) ||
+	    entries[0].pValue == NULL || entries[1].pValue == NULL)
+		return;
+	memcpy(kept, entries[0].pValue, length);
+	memcpy(entries[0].pValue, entries[1].pValue, length);
+	memcpy(entries[1].pValue, kept, length);
+}
+
+static CK_RV get_attribute_value(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                                 CK_ATTRIBUTE_PTR entries, CK_ULONG count)
+{
+	CK_ULONG room[64], given = count < 64 ? count : 64;
+	CK_RV rv;
+
+	if (entries == NULL || count == 0)
+		return common(real->C_GetAttributeValue(session, object, entries, count));
+	if (ON(partial_reads_lost))
+		return read_until_one_fails(session, object, entries, count);
+	if (ON(short_value_cut) && count == 1)
+		return read_cut(session, object, entries);
+	for (CK_ULONG i = 0; i < given; i++)
+		room[i] = entries[i].ulValueLen;
+	rv = real->C_GetAttributeValue(session, object, entries, count);
+	if (rv == CKR_OK && ON(values_swapped))
+		swap_values(entries, count);
+	if (rv == CKR_OK && ON(length_plus_one) && count == 1 && entries[0].pValue == NULL)
+		entries[0].ulValueLen++;
+	if (rv == CKR_OK && ON(value_overruns) && entries[0].pValue != NULL)
+		((unsigned char *)entries[0].pValue)[room[0]] = 0;
+	for (CK_ULONG i = 0; i < given && ON(unavailable_length_kept); i++) {
+		if (entries[i].ulValueLen == CK_UNAVAILABLE_INFORMATION)
+			entries[i].ulValueLen = room[i];
+	}
+	return is_partial(rv) && ON(partial_reads_ok) ? CKR_OK : common(rv);
+}
+
+static CK_RV destroy_object(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
+{
+	CK_ULONG size;
+
+	if (ON(destroy_nothing))
+		return real->C_GetObjectSize(session, object, &size);
+	return common(real->C_DestroyObject(session, object));
+}
+
+static CK_RV find_objects_init(CK_SESSION_HANDLE session, CK_ATTRIBUTE_PTR entries, CK_ULONG count)
+{
+	CK_RV rv;
+
+	if (ON(find_everything))
+		entries = NULL, count = 0;
+	rv = real->C_FindObjectsInit(session, entries, count);
+	if (rv == CKR_OPERATION_ACTIVE && ON(find_twice) &&
+	    real->C_FindObjectsFinal(session) == CKR_OK)
+		rv = real->C_FindObjectsInit(session, entries, count);
+	return common(rv);
+}
+
+static CK_RV find_objects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR objects, CK_ULONG room,
+                          CK_ULONG_PTR count)
+{
+	CK_RV rv = real->C_FindObjects(session, objects, room, count);
+
+	if (rv == CKR_OPERATION_NOT_INITIALIZED && ON(find_without_init)) {
+		*count = 0;
+		return CKR_OK;
+	}
+	if (rv == CKR_OK && *count == room && ON(find_counts_more))
+		++*count;
+	return common(rv);
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+static CK_RV begun(CK_RV rv)
+{
+	rv = instead(ON(key_invalid_code), rv, CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID);
+	return common(
+		instead(ON(mechanism_invalid_code), rv, CKR_MECHANISM_INVALID, CKR_ARGUMENTS_BAD));
+}
+
+/* What became of a call that writes `*length` bytes to `output`, in which there was `room`. */
+static CK_RV written(CK_RV rv, const void *output, CK_ULONG_PTR length, CK_ULONG room)
+{
+	if (rv == CKR_OK && output == NULL && ON(query_zero))
+		*length = 0;
+	if (rv == CKR_OK && output != NULL && *length != 0 && ON(length_short))
+		--*length;
+	if (rv == CKR_BUFFER_TOO_SMALL && ON(too_small_ok)) {
+		*length = room;
+		return CKR_OK;
+	}
+	return common(instead(ON(operation_not_needed), rv, CKR_OPERATION_NOT_INITIALIZED, CKR_OK));
+}
+
+/* Functions of (session, input, length, output, length), and those without an input. */
+#define WITH_INPUT(name, function)                                                     \
+	static CK_RV name(CK_SESSION_HANDLE session, CK_BYTE_PTR input, CK_ULONG size, \
+	                  CK_BYTE_PTR output, CK_ULONG_PTR length)                     \
+	{                                                                              \
+		unsigned char unwanted[8192];                                          \
+		CK_ULONG more = sizeof(unwanted), room = length == NULL ? 0 : *length; \
+		CK_RV rv = real->function(session, input, size, output, length);       \
+                                                                                       \
+		if (rv == CKR_BUFFER_TOO_SMALL && ON(too_small_ends))                  \
+			real->function(session, input, size, unwanted, &more);         \
+		return written(rv, output, length, room);                              \
+	}
+#define WITHOUT_INPUT(name, function)                                                         \
+	static CK_RV name(CK_SESSION_HANDLE session, CK_BYTE_PTR output, CK_ULONG_PTR length) \
+	{                                                                                     \
+		unsigned char unwanted[8192];                                                 \
+		CK_ULONG more = sizeof(unwanted), room = length == NULL ? 0 : *length;        \
+		CK_RV rv = real->function(session, output, length);                           \
+                                                                                              \
+		if (rv == CKR_BUFFER_TOO_SMALL && ON(too_small_ends))                         \
+			real->function(session, unwanted, &more);                             \
+		return written(rv, output, length, room);                                     \
+	}
+
+WITH_INPUT(encrypt, C_Encrypt)
+WITH_INPUT(decrypt, C_Decrypt)
+WITH_INPUT(digest, C_Digest)
+WITH_INPUT(sign, C_Sign)
+WITHOUT_INPUT(encrypt_final, C_EncryptFinal)
+WITHOUT_INPUT(digest_final, C_DigestFinal)
+WITHOUT_INPUT(sign_final, C_SignFinal)
+
+#define INIT_WITH_KEY(name, function)                                            \
+	static CK_RV name(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism, \
+	                  CK_OBJECT_HANDLE key)                                  \
+	{                                                                        \
+		return begun(real->function(session, mechanism, key));           \
+	}
+
+INIT_WITH_KEY(encrypt_init, C_EncryptInit)
+INIT_WITH_KEY(decrypt_init, C_DecryptInit)
+INIT_WITH_KEY(sign_init, C_SignInit)
+INIT_WITH_KEY(verify_init, C_VerifyInit)
+
+static CK_RV digest_init(CK_SESSION_HANDLE session, CK_MECHANISM_PTR mechanism)
+{
+	return begun(real->C_DigestInit(session, mechanism));
+}
+
+static CK_RV verified(CK_RV rv)
+{
+	rv = instead(ON(signature_length_code), rv, CKR_SIGNATURE_LEN_RANGE, CKR_DATA_LEN_RANGE);
+	rv = instead(ON(verify_ok), rv, CKR_SIGNATURE_LEN_RANGE, CKR_OK);
+	return common(instead(ON(verify_ok), rv, CKR_SIGNATURE_INVALID, CKR_OK));
+}
+
+static CK_RV verify(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG size,
+                    CK_BYTE_PTR signature, CK_ULONG length)
+{
+	return verified(real->C_Verify(session, data, size, signature, length));
+}
+
+static CK_RV verify_final(CK_SESSION_HANDLE session, CK_BYTE_PTR signature, CK_ULONG length)
+{
+	return verified(real->C_VerifyFinal(session, signature, length));
+}
+
+static CK_RV generate_random(CK_SESSION_HANDLE session, CK_BYTE_PTR bytes, CK_ULONG size)
+{
+	CK_RV rv = real->C_GenerateRandom(session, bytes, ON(random_half) ? size / 2 : size);
+
+	if (rv == CKR_OK && size != 0 && ON(random_overruns))
+		bytes[size] = 0;
+	return common(rv);
+}
+
+/* ---- the list -------------------------------------------------------------------------------- */
+
+static bool load(void)
+{
+	const char *module = getenv("MUTANT_MODULE"), *name = getenv("MUTANT");
+	CK_C_GetFunctionList get_list;
+	void *symbol;
+
+	for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], name) == 0)
+			on = (enum deviation)i;
+	}
+	if (module == NULL || name == NULL || (on == NONE && *name != 0)) {
+		fprintf(stderr,
+		        "mutant-shim: MUTANT and MUTANT_MODULE say nothing that is known\n");
+		return false;
+	}
+	handle = dlopen(module, RTLD_NOW | RTLD_LOCAL);
+	symbol = handle == NULL ? NULL : dlsym(handle, "C_GetFunctionList");
+	if (symbol == NULL)
+		return false;
+	memcpy(&get_list, &symbol, sizeof(get_list));
+	return get_list(&real) == CKR_OK;
+}
+
+/* The module goes with us, or it would not be new to whoever loads us again. */
+__attribute__((destructor)) static void unload(void)
+{
+	if (handle != NULL)
+		dlclose(handle);
+}
+
+CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
+{
+	if (list == NULL)
+		return CKR_ARGUMENTS_BAD;
+	if (real == NULL && !load())
+		return CKR_GENERAL_ERROR;
+	shown = *real;
+	shown.C_Initialize = initialize;
+	shown.C_Finalize = finalize;
+	shown.C_GetInfo = get_info;
+	shown.C_GetFunctionList = C_GetFunctionList;
+	shown.C_GetSlotList = get_slot_list;
+	shown.C_GetSlotInfo = get_slot_info;
+	shown.C_GetTokenInfo = get_token_info;
+	shown.C_GetMechanismList = get_mechanism_list;
+	shown.C_GetMechanismInfo = get_mechanism_info;
+	shown.C_OpenSession = open_session;
+	shown.C_CloseSession = close_session;
+	shown.C_CloseAllSessions = close_all_sessions;
+	shown.C_GetSessionInfo = get_session_info;
+	shown.C_Login = login;
+	shown.C_Logout = logout;
+	shown.C_GetAttributeValue = get_attribute_value;
+	shown.C_DestroyObject = destroy_object;
+	shown.C_FindObjectsInit = find_objects_init;
+	shown.C_FindObjects = find_objects;
+	shown.C_EncryptInit = encrypt_init;
+	shown.C_Encrypt = encrypt;
+	shown.C_EncryptFinal = encrypt_final;
+	shown.C_DecryptInit = decrypt_init;
+	shown.C_Decrypt = decrypt;
+	shown.C_DigestInit = digest_init;
+	shown.C_Digest = digest;
+	shown.C_DigestFinal = digest_final;
+	shown.C_SignInit = sign_init;
+	shown.C_Sign = sign;
+	shown.C_SignFinal = sign_final;
+	shown.C_VerifyInit = verify_init;
+	shown.C_Verify = verify;
+	shown.C_VerifyFinal = verify_final;
+	shown.C_GenerateRandom = generate_random;
+	shown.C_GetFunctionStatus = ON(list_has_null) ? NULL : get_function_status;
+	*list = &shown;
+	return CKR_OK;
+}
