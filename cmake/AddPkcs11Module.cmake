@@ -2,18 +2,34 @@
 #
 # tape_add_pkcs11_module(<name> SOURCES … LINK … [LINK_OPTIONS …])
 #
-# A library made for dlopen(): build/lib/<name>.so, without prefix, showing its C_ functions and nothing
-# else, hardened, installed to lib/pkcs11; the test exports.<name> looks at the result.
+# Libraries made for dlopen(): build/lib/<name>.so and <name>-2.so, without prefix, showing their C_ functions
+# and nothing else, hardened, installed to lib/pkcs11; the tests exports.<name> and exports.<name>-2 look at the
+# result. Both are of the same objects. <name>-2.so stands for modules that speak 2.40: it has no entry point that
+# such a module has not.
 
 function(tape_add_pkcs11_module name)
 	cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK;LINK_OPTIONS")
-	set(map ${PROJECT_SOURCE_DIR}/cmake/pkcs11.map)
 
-	add_library(${name} MODULE ${arg_SOURCES})
-	target_link_libraries(${name} PRIVATE tape_common ${arg_LINK})
+	add_library(${name}-objects OBJECT ${arg_SOURCES})
+	target_link_libraries(${name}-objects PRIVATE tape_common ${arg_LINK})
+	set_target_properties(${name}-objects PROPERTIES
+		C_VISIBILITY_PRESET hidden
+		POSITION_INDEPENDENT_CODE ON)
+
+	tape_link_pkcs11_module(${name} ${name}-objects pkcs11.map LINK ${arg_LINK} LINK_OPTIONS ${arg_LINK_OPTIONS})
+	tape_link_pkcs11_module(${name}-2 ${name}-objects pkcs11-2.map LINK ${arg_LINK} LINK_OPTIONS ${arg_LINK_OPTIONS})
+endfunction()
+
+# tape_link_pkcs11_module(<name> <objects> <map> LINK … [LINK_OPTIONS …]): one of them.
+function(tape_link_pkcs11_module name objects map)
+	cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "LINK;LINK_OPTIONS")
+	set(map ${PROJECT_SOURCE_DIR}/cmake/${map})
+
+	add_library(${name} MODULE)
+	target_link_libraries(${name} PRIVATE ${objects} tape_common ${arg_LINK})
 	set_target_properties(${name} PROPERTIES
 		PREFIX ""
-		C_VISIBILITY_PRESET hidden
+		LINKER_LANGUAGE C
 		LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib
 		LINK_DEPENDS ${map})
 
