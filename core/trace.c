@@ -285,6 +285,16 @@ static uint64_t number_of(const struct tape_node *map, const char *key, uint64_t
 	return node != NULL && tape_node_number(node, &number) ? number : otherwise;
 }
 
+static unsigned int entries_of(const struct tape_node *exports)
+{
+	unsigned int entries = 0;
+	for (const struct tape_node *name = exports == NULL ? NULL : exports->first; name != NULL;
+	     name = name->next)
+		if (name->type == TAPE_NODE_SCALAR)
+			entries |= tape_entry_find(name->text, name->length);
+	return entries;
+}
+
 static void read_header(struct tape_header *header, const struct tape_node *node)
 {
 	const struct tape_node *process = tape_node_get(node, "process");
@@ -304,6 +314,7 @@ static void read_header(struct tape_header *header, const struct tape_node *node
 		header->forked_from = number_of(process, "forked-from", header->parent);
 	header->load = number_of(node, "load", 1);
 	header->module = text_of(tape_node_get(node, "module"), "path");
+	header->entries = entries_of(tape_node_get(tape_node_get(node, "module"), "exports"));
 	header->ulong_size = (unsigned int)number_of(tape_node_get(node, "abi"), "ulong", 0);
 	header->names = tape_node_get(node, "names");
 }

@@ -165,6 +165,7 @@ static void hand_on(struct engine *to, bool secrets)
 	to->kept = engine.kept;
 	to->keep = engine.keep;
 	to->scratch = engine.scratch;
+	to->only_list = engine.only_list;
 	if (secrets)
 		to->bindings = engine.bindings;
 }

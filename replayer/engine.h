@@ -77,6 +77,7 @@ struct engine {
 	enum { UNOPENED, OPEN, FAILED } state;
 	struct options options;
 	struct tape_reader *reader;
+	bool only_list;    /* the recorded module has C_GetFunctionList, and no other entry point */
 	bool lanes;        /* calls overlap: keep the order per lane */
 	bool ended;        /* all of the trace is read */
 	unsigned int part; /* that is being read */

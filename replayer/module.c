@@ -87,13 +87,26 @@ static struct list *list_of(const struct tape_value *shown)
 	return list;
 }
 
-/* The list of C_GetFunctionList: the recorded one, or a plain 2.40 for a trace that never shows it. */
+static bool is_second(const struct tape_value *shown)
+{
+	const struct tape_value *version = tape_value_child(shown, TAPE_LIST_VERSION);
+	return version->form == TAPE_V_NUMBER && version->number >> 8 == 2;
+}
+
+/*
+ * The list of C_GetFunctionList: the recorded one, or the interface of the second version that a recorder
+ * showed in its place, or a plain 2.40 for a trace that has neither.
+ */
 static struct list *main_list(void)
 {
 	static struct tape_value plain[TAPE_LIST_COUNT];
 	const struct tape_value *shown;
 	for (size_t i = 0; (shown = replay_list(i)) != NULL; i++)
 		if (tape_value_child(shown, TAPE_LIST_NAME)->form == TAPE_V_ABSENT)
+			return list_of(shown);
+	bool second = replay_only_list();
+	for (size_t i = 0; second && (shown = replay_list(i)) != NULL; i++)
+		if (is_second(shown))
 			return list_of(shown);
 	plain[TAPE_LIST_VERSION].form = TAPE_V_NUMBER;
 	plain[TAPE_LIST_VERSION].number = 2 << 8 | 40;
@@ -146,6 +159,47 @@ static struct list *choose(const char *name, const CK_VERSION *version, CK_FLAGS
 	return NULL;
 }
 
+/*
+ * The one interface of a module that has no entry point for interfaces, as the recorder would have shown
+ * it (recorder/discovery.c); NULL for other modules.
+ */
+static CK_INTERFACE *only_interface(void)
+{
+	static CK_UTF8CHAR name[] = "PKCS 11";
+	static CK_INTERFACE interface = { .pInterfaceName = name };
+	struct list *list = replay_only_list() ? main_list() : NULL;
+	if (list == NULL)
+		return NULL;
+	interface.pFunctionList = &list->functions;
+	return &interface;
+}
+
+/* Choose it, or not; CKR_ARGUMENTS_BAD is what the recorder says. */
+static CK_RV answer_interface(CK_INTERFACE *interface, const uintptr_t *words)
+{
+	const char *name = (const char *)words[0];
+	const CK_VERSION *version = (const CK_VERSION *)words[1];
+	if ((name != NULL && strcmp(name, (const char *)interface->pInterfaceName) != 0) ||
+	    (version != NULL && memcmp(version, interface->pFunctionList, sizeof(*version)) != 0) ||
+	    words[3] != 0)
+		return CKR_ARGUMENTS_BAD;
+	*(CK_INTERFACE **)words[2] = interface;
+	return CKR_OK;
+}
+
+static CK_RV answer_interfaces(const CK_INTERFACE *interface, CK_INTERFACE *to, CK_ULONG *count)
+{
+	if (count == NULL)
+		return CKR_ARGUMENTS_BAD;
+	CK_ULONG room = *count;
+	*count = 1;
+	if (to != NULL && room == 0)
+		return CKR_BUFFER_TOO_SMALL;
+	if (to != NULL)
+		*to = *interface;
+	return CKR_OK;
+}
+
 static CK_RV get_interface(const uintptr_t *words)
 {
 	const struct tape_value *out;
@@ -157,6 +211,9 @@ static CK_RV get_interface(const uintptr_t *words)
 	if (to == NULL)
 		return CKR_ARGUMENTS_BAD;
 	struct list *list;
+	CK_INTERFACE *only = known ? NULL : only_interface();
+	if (only != NULL)
+		return answer_interface(only, words);
 	if (known && out[2].form == TAPE_V_RECORD) {
 		list = list_of(&out[2]);
 		if (list == NULL || list->interface.pFunctionList == NULL)
@@ -180,9 +237,13 @@ static CK_RV get_interface_list(const uintptr_t *words)
 	CK_RV rv;
 	CK_INTERFACE *to = (CK_INTERFACE *)words[0];
 	CK_ULONG *count = (CK_ULONG *)words[1];
-	if (!replay_find(TAPE_FN_C_GetInterfaceList, words, &out, &rv))
+	if (!replay_find(TAPE_FN_C_GetInterfaceList, words, &out, &rv)) {
+		const CK_INTERFACE *only = only_interface();
+		if (only != NULL)
+			return answer_interfaces(only, to, count);
 		return refuse(TAPE_FN_C_GetInterfaceList, words,
 		              "it was not recorded with these arguments");
+	}
 	if (count == NULL || out[0].form == TAPE_V_ABSENT)
 		return rv;
 	if (out[0].form == TAPE_V_LENGTH) {

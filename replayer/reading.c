@@ -468,6 +468,7 @@ bool reading_open(void)
 	if (result < 0)
 		return engine_refuse(&error);
 	engine.lanes |= result != 0;
+	engine.only_list = tape_reader_header(engine.reader)->entries == TAPE_ENTRY_LIST;
 	tape_arena_init(&engine.item, NULL, 0, TAPE_MAX_ITEM);
 	/* Discovery stands at the beginning of a trace; the rest is searched only where it is asked for. */
 	reading_ahead(&engine.main, NULL);

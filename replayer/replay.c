@@ -198,6 +198,15 @@ const struct tape_value *replay_list(size_t index)
 	return NULL;
 }
 
+bool replay_only_list(void)
+{
+	struct shared *pages = get_shared();
+	enter(pages);
+	bool only_list = engine.only_list;
+	leave(pages);
+	return only_list;
+}
+
 void replay_count_found(void)
 {
 	atomic_fetch_add(&report_counters->found, 1);

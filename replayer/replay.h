@@ -26,6 +26,9 @@ bool replay_find(enum tape_function_id function, const uintptr_t *words,
 /* Find what was recorded of any function list or interface. `index` counts; NULL behind the last. */
 const struct tape_value *replay_list(size_t index);
 
+/* Whether the recorded module has C_GetFunctionList and no other entry point. */
+bool replay_only_list(void);
+
 /* Report that a program asked for a list or an interface that the trace cannot give. */
 void replay_refuse(enum tape_function_id function, const uintptr_t *words, const char *why);
 

@@ -386,4 +386,11 @@ extern const struct tape_function tape_functions[TAPE_FN_COUNT];
 /* Find a function by name; TAPE_FN_COUNT where there is none. */
 enum tape_function_id tape_function_find(const char *name, size_t length);
 
+/*
+ * The entry points of a module, as bits: by which of them it exports, a program that looks with dlsym()
+ * tells one that speaks 2.40 from one of 3.0 and later (PKCS#11 3.1 §5.4.5, §5.4.6). 0 for any other name.
+ */
+enum tape_entry { TAPE_ENTRY_LIST = 1, TAPE_ENTRY_INTERFACES = 2 };
+unsigned int tape_entry_find(const char *name, size_t length);
+
 #endif

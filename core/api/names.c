@@ -186,6 +186,15 @@ enum tape_function_id tape_function_find(const char *name, size_t length)
 	return entry.table == TABLE_NONE ? TAPE_FN_COUNT : (enum tape_function_id)entry.row;
 }
 
+unsigned int tape_entry_find(const char *name, size_t length)
+{
+	enum tape_function_id id = tape_function_find(name, length);
+
+	if (id == TAPE_FN_COUNT || !tape_functions[id].finds)
+		return 0;
+	return tape_functions[id].major < 3 ? TAPE_ENTRY_LIST : TAPE_ENTRY_INTERFACES;
+}
+
 enum tape_record_id tape_record_find(const char *name, size_t length)
 {
 	const struct entry entry = find(SPACE_RECORDS, name, length);
