@@ -50,12 +50,24 @@ bool tape_cli_number(const char *text, uint64_t *ret_number);
 int tape_cli_finish(int status);
 
 /*
- * Find one of our modules ("p11tape-recorder.so"): beside the program in a build tree or an
- * installed one, else where it was to be installed. Returns false (and says why) if it is nowhere.
+ * Find the file of our recorder that stands for `module` (a path), or of our replayer that stands for
+ * the module that `trace` was recorded of (cli/choose.c). NULL, or what cannot be looked at, gets the
+ * ordinary file, which has all entry points. Returns false (and says why) if it is nowhere, or if the
+ * trace cannot be read.
  */
-bool tape_cli_module(const char *name, char ret_path[PATH_MAX]);
+bool tape_cli_recorder(const char *module, char ret_path[PATH_MAX]);
+bool tape_cli_replayer(const char *trace, char ret_path[PATH_MAX]);
 
-/* The same of one that may be missing: says nothing, and the path is then "". */
+/*
+ * Find a module that a person names: by its path, or by a name that the loader or p11-kit knows
+ * (cmd_record.c). Returns false (and says why) if it is nowhere.
+ */
+bool tape_cli_find_module(const char *name, char ret_path[PATH_MAX]);
+
+/*
+ * Find a file of ours by its name: beside the program in a build tree or an installed one, else where it
+ * was to be installed. Returns false, says nothing and makes the path "" if it is nowhere.
+ */
 bool tape_cli_find(const char *name, char ret_path[PATH_MAX]);
 
 /* Make a path absolute without resolving links. Returns false (and says why) if that fails. */

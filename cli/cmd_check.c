@@ -631,7 +631,7 @@ int tape_cmd_check(int argc, char **argv)
 	options.patterns = argv + optind;
 	options.pattern_count = (size_t)(argc - optind);
 	if (!options.direct && !options.list && !options.coverage &&
-	    !tape_cli_module("p11tape-recorder.so", options.target.recorder))
+	    !tape_cli_recorder(options.target.module, options.target.recorder))
 		return TAPE_EXIT_BAD;
 	(void)tape_cli_find("p11tape-oracle.so", options.target.oracle);
 	if (options.bless && options.expect == NULL)

@@ -411,7 +411,7 @@ static bool take_option(struct command *command, int option)
 		return true;
 	case OPTION_RECORD:
 		return tape_cli_absolute(optarg, options->record) &&
-		       tape_cli_module("p11tape-recorder.so", options->recorder);
+		       tape_cli_recorder(NULL, options->recorder);
 	case OPTION_FORMAT:
 		options->json = strcmp(optarg, "json") == 0;
 		if (options->json || strcmp(optarg, "text") == 0)

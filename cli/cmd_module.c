@@ -19,6 +19,9 @@ static const char usage[] =
 	"\n"
 	"Prints the path of the module, so that any program can be pointed at it.\n"
 	"\n"
+	"      --for WHAT        the file of it that fits WHAT: the module to record, or the\n"
+	"                        trace to replay. A program that looks for C_GetInterface by\n"
+	"                        itself then finds it only where the real module has it\n"
 	"      --copy PATH       copy the module to PATH instead, for a program that no\n"
 	"                        environment reaches: its options stand in PATH.conf\n"
 	"      --set NAME=VALUE  write an option into PATH.conf, several times, such as\n"
@@ -117,22 +120,32 @@ static int copy_module(const char *module, const char *path, const struct settin
 	return result;
 }
 
+static bool find_recorder(const char *what, char ret_path[PATH_MAX])
+{
+	char target[PATH_MAX];
+	if (what == NULL)
+		return tape_cli_recorder(NULL, ret_path);
+	return tape_cli_find_module(what, target) && tape_cli_recorder(target, ret_path);
+}
+
 int tape_cmd_module(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "copy", required_argument, NULL, 'c' },
-		{ "set", required_argument, NULL, 's' },
-		{ "force", no_argument, NULL, 'f' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "for", required_argument, NULL, 'F' }, { "copy", required_argument, NULL, 'c' },
+		{ "set", required_argument, NULL, 's' }, { "force", no_argument, NULL, 'f' },
+		{ "help", no_argument, NULL, 'h' },      { NULL, 0, NULL, 0 },
 	};
 	struct settings settings = { .count = 0 };
+	const char *what = NULL;
 	const char *copy = NULL;
 	bool force = false;
 	char module[PATH_MAX];
 	int option;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
+		case 'F':
+			what = optarg;
+			break;
 		case 'c':
 			copy = optarg;
 			break;
@@ -155,7 +168,7 @@ int tape_cmd_module(int argc, char **argv)
 		return tape_cli_fail("module: say which, recorder or replayer");
 	if (copy == NULL && (settings.count != 0 || force))
 		return tape_cli_fail("module: --set and --force are for --copy");
-	if (!tape_cli_module(recorder ? "p11tape-recorder.so" : "p11tape-replayer.so", module))
+	if (!(recorder ? find_recorder(what, module) : tape_cli_replayer(what, module)))
 		return TAPE_EXIT_BAD;
 	if (copy != NULL)
 		return copy_module(module, copy, &settings, force);

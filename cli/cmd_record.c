@@ -41,7 +41,6 @@ static const char usage[] =
 	"\n"
 	"Exit status: that of COMMAND; 2 where it was not started.\n";
 
-#define RECORDER "p11tape-recorder.so"
 #define DEFAULT_TRACE "p11tape.yaml"
 
 /* ---- the module ------------------------------------------------------------------------------ */
@@ -113,7 +112,7 @@ static bool ask_p11_kit(const char *name, char ret_path[PATH_MAX])
 	return found;
 }
 
-static bool find_module(const char *name, char ret_path[PATH_MAX])
+bool tape_cli_find_module(const char *name, char ret_path[PATH_MAX])
 {
 	char found[PATH_MAX];
 	if (strchr(name, '/') == NULL && (ask_loader(name, found) || ask_p11_kit(name, found)))
@@ -277,7 +276,9 @@ static int record(const char *module, const char *shown, const char *redact, cha
 	struct timespec start;
 	bool any;
 	bool started;
-	if (!tape_cli_module(RECORDER, recorder))
+	if (module == NULL)
+		return tape_cli_fail("record: name the module to record with -m");
+	if (!tape_cli_find_module(module, target) || !tape_cli_recorder(target, recorder))
 		return TAPE_EXIT_BAD;
 	char **arguments = tape_run_arguments(command, recorder, &any);
 	if (arguments == NULL)
@@ -289,11 +290,7 @@ static int record(const char *module, const char *shown, const char *redact, cha
 		              command[0]);
 		goto out;
 	}
-	if (module == NULL) {
-		tape_cli_fail("record: name the module to record with -m");
-		goto out;
-	}
-	if (!find_module(module, target) || !tape_cli_absolute(shown, trace))
+	if (!tape_cli_absolute(shown, trace))
 		goto out;
 	if (!make_variable(shown, trace, variable, sizeof(variable))) {
 		tape_cli_fail("%s: the path is too long", shown);

@@ -50,8 +50,6 @@ static const char usage[] =
 	"than was recorded; 2 where it was not started. 128 and the signal's number where\n"
 	"COMMAND was killed, as by --reproduce-crash: 139.\n";
 
-#define REPLAYER "p11tape-replayer.so"
-
 struct replay {
 	const char *trace, *mode, *report, *no_return;
 	bool verbose;
@@ -297,7 +295,7 @@ static int prepare(struct replay *replay, char **command)
 {
 	char replayer[PATH_MAX];
 	bool any;
-	if (!tape_cli_module(REPLAYER, replayer))
+	if (!tape_cli_replayer(replay->trace, replayer))
 		return TAPE_EXIT_BAD;
 	char **arguments = tape_run_arguments(command, replayer, &any);
 	if (arguments == NULL)

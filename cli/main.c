@@ -192,15 +192,6 @@ bool tape_cli_find(const char *name, char ret_path[PATH_MAX])
 	return false;
 }
 
-bool tape_cli_module(const char *name, char ret_path[PATH_MAX])
-{
-	if (tape_cli_find(name, ret_path))
-		return true;
-	tape_cli_fail("%s is neither beside the program nor in %s: build or install p11tape whole",
-	              name, TAPE_MODULE_DIR);
-	return false;
-}
-
 bool tape_cli_absolute(const char *path, char ret_path[PATH_MAX])
 {
 	char here[PATH_MAX];

@@ -58,7 +58,7 @@ same() { # WHAT FILE FILE
 }
 
 # The calls of a trace without what changes from run to run, for the fixed point. The header is left out,
-# and what is synthetic: unlike its target, the replayer has every entry point.
+# and what is synthetic: unlike its target, the ordinary replayer has every entry point.
 calls_of() { # TRACE
 	"$P11TAPE" fmt --canonical "$1" | sed -n '/^- call/,$p' | sed '/^  synthetic: true$/d'
 }

@@ -27,8 +27,8 @@ scenario() { # NAME ARGUMENTS…
 	[[ -f $name.recorded.result ]] && same "$name: the file written" "$name.recorded.result" result
 	rm -f result
 	run "$name.again" env SOFTHSM2_CONF=/nonexistent P11TAPE_REPLAY="$work/$name.yaml" \
-		P11TAPE_REPLAY_MODE=strict P11TAPE_REPLAY_MATCH="${rules[1]:-}" "$P11TAPE" record -m "$P11TAPE_REPLAYER_SO" -o "$name.again.yaml" -- \
-		pkcs11-tool --module {} "$@"
+		P11TAPE_REPLAY_MODE=strict P11TAPE_REPLAY_MATCH="${rules[1]:-}" "$P11TAPE" record \
+		-m "$("$P11TAPE" module replayer --for "$name.yaml")" -o "$name.again.yaml" -- pkcs11-tool --module {} "$@"
 	mv away tokens
 	# What is under a rule or a don't-care is the program's own in each run.
 	calls_of "$name.yaml" | sed '/^    \(pEncryptedData\|pSeed\):/d' >one

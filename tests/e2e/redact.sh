@@ -128,8 +128,8 @@ replay() { # NAME [made up]
 	rm -f result
 	# Recorded again, it is the trace.
 	[[ $policy == *plaintext* ]] || return 0
-	run again env P11TAPE_REPLAY="$PWD/$name.yaml" "$P11TAPE" record --redact "$policy" -m "$P11TAPE_REPLAYER_SO" \
-		-o again.yaml -- pkcs11-tool --module {} "$@"
+	run again env P11TAPE_REPLAY="$PWD/$name.yaml" "$P11TAPE" record --redact "$policy" \
+		-m "$("$P11TAPE" module replayer --for "$name.yaml")" -o again.yaml -- pkcs11-tool --module {} "$@"
 	calls_of "$name.yaml" >one
 	calls_of again.yaml >two
 	same "$policy, $name: the replay recorded again" one two
