@@ -57,7 +57,8 @@ run gone "${check[@]}" --suite finalize --expect known.yaml
 grep -q '^vanished *finalize/twice' gone.out || fail "what is gone is not shown: $(<gone.out)"
 printf -- '- baseline: 1\n- check: finalize/twice\n  verdict: sometimes\n' >wrong.yaml
 run wrong "${check[@]}" --suite finalize --expect wrong.yaml
-[[ $(<wrong.status) == 2 ]] && grep -q 'wrong.yaml:3: ' wrong.out || fail "a baseline that is wrong: $(<wrong.out)"
+[[ $(<wrong.status) == 2 ]] || fail "a baseline that is wrong: status $(<wrong.status)"
+grep -q 'wrong.yaml:3: ' wrong.out || fail "a baseline that is wrong: $(<wrong.out)"
 
 # Nonsense.
 for words in '--rule R-999' '--suite nothing' '--shard 3/2' '--jobs 0' '--spec 1.0' 'no-such-check' '--format xml'; do

@@ -94,10 +94,12 @@ run bare env P11TAPE_REPLAY="$work/t.yaml" "$processes" "$P11TAPE_REPLAYER_SO" l
 same "the replay without the command" recorded.out bare.out
 
 # Two processes that nothing tells apart take a trace each.
-record sh -c 'pkcs11-tool --module "$0" -L >one & pkcs11-tool --module "$0" -L >two & wait; wait' {}
+# shellcheck disable=SC2016 # $0 is the inner shell's
+twins=(sh -c 'pkcs11-tool --module "$0" -L >one & pkcs11-tool --module "$0" -L >two & wait; wait' {})
+record "${twins[@]}"
 count 2
 for _ in 1 2 3 4 5; do
-	exact sh -c 'pkcs11-tool --module "$0" -L >one & pkcs11-tool --module "$0" -L >two & wait; wait' {}
+	exact "${twins[@]}"
 done
 
 # A fork finds other threads in the middle of everything. What they are answered is not looked at: threads

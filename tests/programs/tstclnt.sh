@@ -60,7 +60,7 @@ serve() { # MODULE PORT OPTIONS…
 export -f nss
 use_softhsm
 for version in 1.2 1.3; do
-	port=$(free_port)
+	port=$(free_port tcp)
 	row "selfserv-tls$version" --program selfserv --needs openssl "${signs_once[@]}" \
 		-- serve {} "$port" -n clitok:client -V "tls$version:tls$version"
 done
