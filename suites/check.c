@@ -209,10 +209,8 @@ void check_note(struct check *c, const char *format, ...)
 	add_note(c, text);
 }
 
-static _Noreturn void TAPE_PRINTF(3, 0)
-	stop(struct check *c, enum verdict verdict, const char *format, va_list arguments)
+static _Noreturn void stop(struct check *c, enum verdict verdict)
 {
-	vsnprintf(c->outcome->reason, sizeof(c->outcome->reason), format, arguments);
 	if (verdict > c->outcome->verdict)
 		c->outcome->verdict = (unsigned char)verdict;
 	leave();
@@ -222,14 +220,18 @@ void check_skip(struct check *c, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
-	stop(c, VERDICT_SKIP, format, arguments);
+	vsnprintf(c->outcome->reason, sizeof(c->outcome->reason), format, arguments);
+	va_end(arguments);
+	stop(c, VERDICT_SKIP);
 }
 
 void check_error(struct check *c, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
-	stop(c, VERDICT_ERROR, format, arguments);
+	vsnprintf(c->outcome->reason, sizeof(c->outcome->reason), format, arguments);
+	va_end(arguments);
+	stop(c, VERDICT_ERROR);
 }
 
 void check_need_ok(struct check *c, const char *call, CK_RV rv)
