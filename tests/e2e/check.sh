@@ -17,11 +17,11 @@ new_token check
 check=("$P11TAPE" check -m "$softhsm")
 export P11TAPE_PIN=1234 P11TAPE_SO_PIN=5678
 
-# Everything that can be tried without changing the token: no error of ours.
-run all "${check[@]}" --format json
+# One of many that can be tried without changing the token (ci/soak-check tries all): no error of ours.
+run all "${check[@]}" --shard 5/24 --format json
 [[ $(<all.status) == 0 || $(<all.status) == 1 ]] || fail "status $(<all.status): $(grep '"error"' all.out)"
 grep -c '^{"check": ' all.out >count
-[[ $(<count) == $(wc -l <list) || $(<count) -gt 200 ]] || fail "only $(<count) results"
+[[ $(<count) -gt 200 ]] || fail "only $(<count) results"
 ! grep '"verdict": "error"' all.out || fail "an error"
 python3 -c 'import json, sys; [json.loads(line) for line in sys.stdin]' <all.out
 
@@ -32,7 +32,7 @@ for line in sorted(sys.stdin):
     o = json.loads(line)
     print(o["check"], o["verdict"], [f["seen"] for f in o["findings"]])' <"$1.out" | sort
 }
-run direct "${check[@]}" --format json --direct -j 1
+run direct "${check[@]}" --shard 5/24 --format json --direct -j 1
 diff <(verdicts all) <(verdicts direct) || fail "not recorded, the verdicts are others"
 
 # Selection.
