@@ -385,7 +385,11 @@ static void token_object_refused(struct check *c)
 	CK_RV rv = c->p11->C_CreateObject(c->session, t.entry, t.count, &object);
 	if (rv == CKR_FUNCTION_NOT_SUPPORTED)
 		check_skip(c, "C_CreateObject is not supported");
-	EXPECT_CODE(c, 143, "C_CreateObject", rv, CKR_SESSION_READ_ONLY, CKR_TOKEN_WRITE_PROTECTED);
+	/* What is wrong with the token is said before what is wrong with the session (§5.1.6). */
+	if ((c->target->token_info.flags & CKF_WRITE_PROTECTED) != 0)
+		EXPECT_CODE(c, 22, "C_CreateObject", rv, CKR_TOKEN_WRITE_PROTECTED);
+	else
+		EXPECT_CODE(c, 143, "C_CreateObject", rv, CKR_SESSION_READ_ONLY);
 }
 
 static void token_object_kept(struct check *c)
@@ -579,6 +583,7 @@ static void add_objects(struct check_list *list)
 		check_add(list, refused, "read-only/create/%s", name);
 		refused.run = token_object_kept;
 		refused.rules[0] = 143;
+		refused.rules[1] = 0;
 		refused.what = "a read-only session changes no token object";
 		check_add(list, refused, "read-only/change/%s", name);
 		struct check_row works = CHECK(session_object_works, NEED_USER,
