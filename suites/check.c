@@ -158,6 +158,7 @@ static const char *call_text(const struct check *c, const char *call)
 		const char *ours, *name;
 	} wrapped[] = { { "check_initialize(", "C_Initialize" },
 		        { "initialize(", "C_Initialize" },
+		        { "check_token_info(", "C_GetTokenInfo" },
 		        { "check_finalize(", "C_Finalize" },
 		        { "object_read(", "C_GetAttributeValue" } };
 	const char *arrow = strstr(call, "->C_");
@@ -367,6 +368,24 @@ static void give_lock(int fd)
 {
 	if (fd >= 0)
 		close(fd);
+}
+
+int check_lock(void)
+{
+	return take_lock(LOCK_EX);
+}
+
+void check_unlock(int lock)
+{
+	give_lock(lock);
+}
+
+CK_RV check_token_info(struct check *c, CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+	int lock = take_lock(LOCK_SH);
+	CK_RV rv = c->p11->C_GetTokenInfo(slot, info);
+	give_lock(lock);
+	return rv;
 }
 
 CK_RV check_initialize(struct check *c)

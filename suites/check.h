@@ -128,6 +128,16 @@ CK_SESSION_HANDLE check_open(struct check *c, CK_FLAGS flags);
 bool check_login(struct check *c, CK_SESSION_HANDLE session, CK_USER_TYPE user);
 
 /*
+ * To hold while a check that is not alone logs in by itself: a login writes to the token, and others that log in or
+ * initialise meanwhile may find half of it.
+ */
+int check_lock(void);
+void check_unlock(int lock);
+
+/* C_GetTokenInfo, not while another process logs in (SoftHSM2 2.6.1 then returns CKR_GENERAL_ERROR). */
+CK_RV check_token_info(struct check *c, CK_SLOT_ID slot, CK_TOKEN_INFO *info);
+
+/*
  * The function by its number: from the newest list that the module has, or NULL where none has it.
  * With it, tape_call() calls a function that a table names.
  */

@@ -278,7 +278,7 @@ static void ask_information(struct check *c, const struct scene *scene)
 	STEP(c, scene, c->p11->C_GetInfo(&info));
 	STEP(c, scene, c->p11->C_GetSlotInfo(c->slot, &slot));
 	step_that(c, scene, (slot.flags & CKF_TOKEN_PRESENT) != 0, "the slot has no token");
-	STEP(c, scene, c->p11->C_GetTokenInfo(c->slot, &token));
+	STEP(c, scene, check_token_info(c, c->slot, &token));
 }
 
 /* Search for what a template says, as the cases do: one object at a time. */

@@ -89,7 +89,7 @@ static void open_async(struct check *c)
 {
 	CK_TOKEN_INFO info;
 	CK_SESSION_HANDLE session;
-	NEED_OK(c, c->p11->C_GetTokenInfo(c->slot, &info));
+	NEED_OK(c, check_token_info(c, c->slot, &info));
 	if (c->target->spec < SPEC(3, 2))
 		check_skip(c, "the module is older than PKCS#11 3.2");
 	CK_RV rv = open_session(c, CKF_SERIAL_SESSION | CKF_ASYNC_SESSION, &session);
@@ -126,7 +126,7 @@ static void notify(struct check *c)
 	unsigned int before = calls;
 	CK_SESSION_HANDLE other = check_open(c, 0);
 	(void)c->p11->C_GenerateRandom(other, bytes, sizeof(bytes));
-	(void)c->p11->C_GetTokenInfo(c->slot, &info);
+	(void)check_token_info(c, c->slot, &info);
 	(void)c->p11->C_CloseSession(other);
 	(void)check_finalize(c);
 	EXPECT(c, 345, calls == before, "the callback is called after its session was closed");

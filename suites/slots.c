@@ -308,7 +308,7 @@ static void without_list(struct check *c)
 	       "C_GetSlotInfo does not know a slot until C_GetSlotList is called");
 	if (!c->target->has_token)
 		return;
-	EXPECT_RV(c, 72, c->p11->C_GetTokenInfo(c->slot, &token), CKR_OK);
+	EXPECT_RV(c, 72, check_token_info(c, c->slot, &token), CKR_OK);
 	EXPECT_RV(c, 72, c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL, &session),
 	          CKR_OK);
 }
@@ -347,7 +347,7 @@ static void empty_slot(struct check *c)
 static CK_SLOT_ID blank_token(struct check *c, CK_TOKEN_INFO *info)
 {
 	for (size_t i = 0; i < c->target->slot_count; i++)
-		if (c->p11->C_GetTokenInfo(c->target->slots[i], info) == CKR_OK &&
+		if (check_token_info(c, c->target->slots[i], info) == CKR_OK &&
 		    (info->flags & CKF_TOKEN_INITIALIZED) == 0)
 			return c->target->slots[i];
 	check_skip(c, "every token is initialised");
@@ -385,7 +385,7 @@ static void blank_session(struct check *c)
 static CK_TOKEN_INFO *token_info(struct check *c)
 {
 	CK_TOKEN_INFO *info = check_buffer(c, sizeof(*info));
-	NEED_OK(c, c->p11->C_GetTokenInfo(c->slot, info));
+	NEED_OK(c, check_token_info(c, c->slot, info));
 	return info;
 }
 
@@ -394,8 +394,8 @@ static void token_written(struct check *c)
 	CK_TOKEN_INFO one, two;
 	memset(&one, 0x00, sizeof(one));
 	memset(&two, 0xff, sizeof(two));
-	EXPECT_RV(c, 341, c->p11->C_GetTokenInfo(c->slot, &one), CKR_OK);
-	EXPECT_RV(c, 341, c->p11->C_GetTokenInfo(c->slot, &two), CKR_OK);
+	EXPECT_RV(c, 341, check_token_info(c, c->slot, &one), CKR_OK);
+	EXPECT_RV(c, 341, check_token_info(c, c->slot, &two), CKR_OK);
 	/* What stands in utcTime without a clock is nothing (§3.2.3), and free memory moves. */
 	EXPECT(c, 341,
 	       SAME(one, two, label) && SAME(one, two, manufacturerID) && SAME(one, two, model) &&
