@@ -44,9 +44,14 @@ static CK_RV login_with(struct check *c, CK_SESSION_HANDLE session, CK_USER_TYPE
 {
 	char copy[TARGET_PIN_SIZE * 2] = "";
 	memcpy(copy, pin, length);
+	int lock = check_lock();
+	CK_RV rv = c->row->d == BY_LOGIN
+	                   ? c->p11->C_Login(session, type, (CK_UTF8CHAR_PTR)copy, length)
+	                   : c->p30->C_LoginUser(session, type, (CK_UTF8CHAR_PTR)copy, length, NULL,
+	                                         0);
+	check_unlock(lock);
 	if (c->row->d == BY_LOGIN)
-		return c->p11->C_Login(session, type, (CK_UTF8CHAR_PTR)copy, length);
-	CK_RV rv = c->p30->C_LoginUser(session, type, (CK_UTF8CHAR_PTR)copy, length, NULL, 0);
+		return rv;
 	if (rv == CKR_FUNCTION_NOT_SUPPORTED)
 		check_skip(c, "C_LoginUser is not supported");
 	return rv;
