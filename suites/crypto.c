@@ -300,8 +300,8 @@ void crypto_key_template(struct check *c, struct crypto_job *job, struct templat
 static const CK_BYTE iv[16] = { 0xf0, 0xe1, 0xd2, 0xc3, 0xb4, 0xa5, 0x96, 0x87,
 	                        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01 };
 static const CK_BYTE aad[20] = "what is not secret!";
-#define NONCE 12
-#define TAG 16
+#define NONCE ((CK_ULONG)12)
+#define TAG ((CK_ULONG)16)
 
 static void *copy(struct check *c, const void *from, size_t size)
 {
