@@ -890,6 +890,7 @@ static void add_for_all(struct check_list *list, const struct derivation *d)
 	for (size_t i = 0; i < (d->brief ? 3 : TAPE_ARRAY_SIZE(members)); i++) {
 		row = members[i].row;
 		row.data = d;
+		keying_row(&row, d->mechanism, CKF_DERIVE);
 		check_add(list, row, "%s/%s", members[i].name, d->name);
 	}
 	for (unsigned int i = 0; i < 3 && !d->brief; i++) {
@@ -897,6 +898,7 @@ static void add_for_all(struct check_list *list, const struct derivation *d)
 		row = CHECK(bad_parameter, NEED_USER, "a parameter that does not fit is refused",
 		            178, 213);
 		row.data = d;
+		keying_row(&row, d->mechanism, CKF_DERIVE);
 		row.a = i;
 		if (d->set != set_nothing)
 			check_add(list, row, "bad-parameter/%s-%s", d->name, faults[i]);
@@ -904,6 +906,7 @@ static void add_for_all(struct check_list *list, const struct derivation *d)
 	for (unsigned int i = 0; i < 2 && !d->brief; i++) {
 		row = CHECK(no_base, NEED_USER, "what is no key derives none", 177, 213);
 		row.data = d;
+		keying_row(&row, d->mechanism, CKF_DERIVE);
 		row.a = i;
 		check_add(list, row, "no-base/%s-%s", d->name, i == 0 ? "zero" : "data");
 	}
@@ -917,6 +920,7 @@ static void add_history(struct check_list *list, const struct derivation *d)
 			CHECK(history, NEED_USER, "the history follows from the base key's", 272,
 		              273, 213);
 		row.data = d;
+		keying_row(&row, d->mechanism, CKF_DERIVE);
 		row.a = i;
 		check_add(list, row, "history/%s-from-%s-%s-to-%s-%s", d->name,
 		          (i & 1) != 0 ? "sensitive" : "plain",
@@ -928,6 +932,7 @@ static void add_history(struct check_list *list, const struct derivation *d)
 		struct check_row row = CHECK(with_template, NEED_USER,
 		                             "CKA_DERIVE_TEMPLATE is in the key", 271, 213);
 		row.data = d;
+		keying_row(&row, d->mechanism, CKF_DERIVE);
 		row.a = i;
 		check_add(list, row, "derive-template/%s-%s", d->name,
 		          i == 0 ? "added" : "conflict");
@@ -955,6 +960,7 @@ void suite_derive(struct check_list *list)
 		if (d->mechanism == CKM_SP800_108_COUNTER_KDF) {
 			row = CHECK(all_or_nothing, NEED_USER, "several keys, or none", 275);
 			row.data = d;
+			keying_row(&row, d->mechanism, CKF_DERIVE);
 			check_add(list, row, "all-or-nothing/%s", d->name);
 		}
 	}

@@ -565,6 +565,7 @@ static void add_refused(struct check_list *list, const struct generator *g)
 	struct check_row row =
 		CHECK(bad_size, NEED_USER, "a size that the key type has not is refused", 206, 213);
 	row.data = g;
+	keying_row(&row, g->mechanism, CKF_GENERATE);
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(g->bad) && g->bad[i] != 0; i++) {
 		row.a = g->bad[i];
 		check_add(list, row, "bad-size/%s-%lu", g->name, g->bad[i]);
@@ -572,6 +573,7 @@ static void add_refused(struct check_list *list, const struct generator *g)
 	row = CHECK(other_class, NEED_USER, "a class that is not a secret key's is refused", 259,
 	            213);
 	row.data = g;
+	keying_row(&row, g->mechanism, CKF_GENERATE);
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(classes); i++) {
 		row.a = classes[i];
 		check_add(list, row, "other-class/%s-%s", g->name,
@@ -580,6 +582,7 @@ static void add_refused(struct check_list *list, const struct generator *g)
 	row = CHECK(read_only_given, NEED_USER, "an attribute that only the token sets is refused",
 	            207, 213);
 	row.data = g;
+	keying_row(&row, g->mechanism, CKF_GENERATE);
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(read_only); i++) {
 		row.a = read_only[i];
 		check_add(list, row, "read-only/%s-%s", g->name,
@@ -632,6 +635,7 @@ static void add_for_all(struct check_list *list, const struct generator *g)
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(members); i++) {
 		struct check_row row = members[i].row;
 		row.data = g;
+		keying_row(&row, g->mechanism, CKF_GENERATE);
 		check_add(list, row, "%s/%s", members[i].name, g->name);
 	}
 }
@@ -645,10 +649,12 @@ static void add_sizes(struct check_list *list, const struct generator *g)
 		row = CHECK(other_size, NEED_USER, "another size than the type's is not made", 206,
 		            213);
 	row.data = g;
+	keying_row(&row, g->mechanism, CKF_GENERATE);
 	check_add(list, row, "%s/%s", g->says_size ? "no-size" : "other-size", g->name);
 	for (unsigned int i = 0; i < 4; i++) {
 		row = CHECK(latches, NEED_USER, "what was always so follows from what is so", 262);
 		row.data = g;
+		keying_row(&row, g->mechanism, CKF_GENERATE);
 		row.a = i & 1;
 		row.b = i >> 1;
 		check_add(list, row, "latches/%s-%s-%s", g->name,
@@ -658,6 +664,7 @@ static void add_sizes(struct check_list *list, const struct generator *g)
 	for (unsigned int i = 0; i < 2; i++) {
 		row = CHECK(hidden, NEED_USER, "the value is not shown", 248, 238);
 		row.data = g;
+		keying_row(&row, g->mechanism, CKF_GENERATE);
 		row.a = i;
 		check_add(list, row, "hidden/%s-%s", g->name,
 		          i != 0 ? "sensitive" : "unextractable");
@@ -692,6 +699,7 @@ static void add_arguments(struct check_list *list, const struct generator *g)
 		row = CHECK(bad_value, NEED_USER,
 		            "a value of another size than the type's is refused", 206, 213);
 		row.data = g;
+		keying_row(&row, g->mechanism, CKF_GENERATE);
 		row.a = bad[i].type;
 		row.b = bad[i].size;
 		check_add(list, row, "bad-value/%s-%lu", check_attribute_name(bad[i].type),
@@ -707,9 +715,11 @@ static void add_arguments(struct check_list *list, const struct generator *g)
 	}
 	row = CHECK(null_template, NEED_USER, "NULL for a template is refused", 314);
 	row.data = g;
+	keying_row(&row, g->mechanism, CKF_GENERATE);
 	check_add(list, row, "null-template");
 	row = CHECK(null_mechanism, NEED_USER, "NULL for the mechanism is refused", 314, 213);
 	row.data = g;
+	keying_row(&row, g->mechanism, CKF_GENERATE);
 	check_add(list, row, "null-mechanism");
 }
 

@@ -615,6 +615,7 @@ static void add_kem(struct check_list *list, const struct kem *kem)
 		for (unsigned int side = 0; side < (members[i].both ? 2 : 1); side++) {
 			struct check_row row = members[i].row;
 			row.data = kem;
+			keying_row(&row, kem->mechanism, CKF_ENCAPSULATE | CKF_DECAPSULATE);
 			row.a = side;
 			check_add(list, row, "%s/%s%s%s", members[i].name, kem->name,
 			          members[i].both ? "-" : "", members[i].both ? sides[side] : "");

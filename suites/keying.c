@@ -20,6 +20,12 @@ const CK_MECHANISM_INFO *keying_mechanism(struct check *c, CK_MECHANISM_TYPE typ
 	return target_mechanism(c->target, type);
 }
 
+void keying_row(struct check_row *row, CK_MECHANISM_TYPE type, CK_FLAGS flags)
+{
+	row->mechanism = type;
+	row->mechanism_flags = flags;
+}
+
 /* ---- objects --------------------------------------------------------------------------------- */
 
 /* Token objects of other processes are not this check's. */

@@ -15,6 +15,9 @@
 /* Go on only if the token lists the mechanism with all of `flags` (CKF_GENERATE, …); else skip. */
 const CK_MECHANISM_INFO *keying_mechanism(struct check *c, CK_MECHANISM_TYPE type, CK_FLAGS flags);
 
+/* Say so in a row, of one of the flags: then no process is made where there is no such mechanism. */
+void keying_row(struct check_row *row, CK_MECHANISM_TYPE type, CK_FLAGS flags);
+
 /* Whether it does. */
 bool keying_has(const struct check *c, CK_MECHANISM_TYPE type, CK_FLAGS flags);
 

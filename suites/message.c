@@ -814,17 +814,20 @@ static void add_aead(struct check_list *list, const struct aead *a)
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(members); i++) {
 		row = members[i].row;
 		row.data = a;
+		keying_row(&row, a->mechanism, CKF_ENCRYPT | CKF_MESSAGE_ENCRYPT);
 		check_add(list, row, "%s/%s", members[i].name, a->name);
 	}
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(changes); i++) {
 		row = CHECK(changed, need, "what was changed does not decrypt", 195, 198, 190);
 		row.data = a;
+		keying_row(&row, a->mechanism, CKF_ENCRYPT | CKF_MESSAGE_ENCRYPT);
 		row.a = i;
 		check_add(list, row, "changed/%s-%s", a->name, changes[i]);
 	}
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(generators); i++) {
 		row = CHECK(generates, need, "the token makes the IV", 197, 193);
 		row.data = a;
+		keying_row(&row, a->mechanism, CKF_ENCRYPT | CKF_MESSAGE_ENCRYPT);
 		row.a = generators[i].generator;
 		row.b = generators[i].fixed;
 		check_add(list, row, "generates/%s-%s", a->name, generators[i].name);
@@ -833,18 +836,22 @@ static void add_aead(struct check_list *list, const struct aead *a)
 		static const char *const ways[] = { "decrypt", "encrypt" };
 		row = CHECK(in_parts, need, "a message in parts is the same", 188, 189, 186, 196);
 		row.data = a;
+		keying_row(&row, a->mechanism, CKF_ENCRYPT | CKF_MESSAGE_ENCRYPT);
 		row.a = i;
 		check_add(list, row, "in-parts/%s-%s", a->name, ways[i]);
 		row = CHECK(one_inside_another, need, "no message within a message", 187);
 		row.data = a;
+		keying_row(&row, a->mechanism, CKF_ENCRYPT | CKF_MESSAGE_ENCRYPT);
 		row.a = i;
 		check_add(list, row, "inside/%s-%s", a->name, ways[i]);
 		row = CHECK(permitted, need, "a key without the use begins none", 176);
 		row.data = a;
+		keying_row(&row, a->mechanism, CKF_ENCRYPT | CKF_MESSAGE_ENCRYPT);
 		row.a = i;
 		check_add(list, row, "not-permitted/%s-%s", a->name, ways[i]);
 		row = CHECK(parameter, need, "a parameter that does not fit is refused", 178);
 		row.data = a;
+		keying_row(&row, a->mechanism, CKF_ENCRYPT | CKF_MESSAGE_ENCRYPT);
 		row.a = i;
 		check_add(list, row, "parameter/%s-%s", a->name, i == 0 ? "none" : "short");
 	}
@@ -869,11 +876,13 @@ static void add_signer(struct check_list *list, const struct signer *signer)
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(members); i++) {
 		row = members[i].row;
 		row.data = signer;
+		keying_row(&row, signer->mechanism, CKF_SIGN | CKF_MESSAGE_SIGN);
 		check_add(list, row, "%s/%s", members[i].name, signer->name);
 	}
 	for (unsigned int i = 0; i < 2; i++) {
 		row = CHECK(sign_inside, need, "no message within a message", 187);
 		row.data = signer;
+		keying_row(&row, signer->mechanism, CKF_SIGN | CKF_MESSAGE_SIGN);
 		row.a = i;
 		check_add(list, row, "inside/%s-%s", signer->name, i != 0 ? "sign" : "verify");
 	}

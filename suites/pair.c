@@ -649,11 +649,13 @@ static void add_made(struct check_list *list, const struct pair_kind *kind)
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(members); i++) {
 		row = members[i].row;
 		row.data = kind;
+		keying_row(&row, kind->mechanism, CKF_GENERATE_KEY_PAIR);
 		check_add(list, row, "%s/%s", members[i].name, kind->name);
 	}
 	for (unsigned int i = 0; i < 4; i++) {
 		row = CHECK(latches, NEED_USER, "what was always so follows from what is so", 262);
 		row.data = kind;
+		keying_row(&row, kind->mechanism, CKF_GENERATE_KEY_PAIR);
 		row.a = i & 1;
 		row.b = i >> 1;
 		check_add(list, row, "latches/%s-%s-%s", kind->name,
@@ -663,6 +665,7 @@ static void add_made(struct check_list *list, const struct pair_kind *kind)
 	for (unsigned int i = 0; i < 2; i++) {
 		row = CHECK(hidden, NEED_USER, "the private value is not shown", 248, 238);
 		row.data = kind;
+		keying_row(&row, kind->mechanism, CKF_GENERATE_KEY_PAIR);
 		row.a = i;
 		check_add(list, row, "hidden/%s-%s", kind->name,
 		          i != 0 ? "sensitive" : "unextractable");
@@ -701,12 +704,14 @@ static void add_refused(struct check_list *list, const struct pair_kind *kind, u
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(members); i++) {
 		row = members[i].row;
 		row.data = kind;
+		keying_row(&row, kind->mechanism, CKF_GENERATE_KEY_PAIR);
 		row.a = which;
 		check_add(list, row, "%s/%s-%s", members[i].name, kind->name, sides[which]);
 	}
 	for (size_t i = 0; i <= TAPE_ARRAY_SIZE(classes); i++) {
 		row = CHECK(other_class, NEED_USER, "another class is refused", 259, 261);
 		row.data = kind;
+		keying_row(&row, kind->mechanism, CKF_GENERATE_KEY_PAIR);
 		row.a = which;
 		row.b = i < TAPE_ARRAY_SIZE(classes) ? classes[i]
 		        : which == 0                 ? CKO_PRIVATE_KEY
@@ -718,6 +723,7 @@ static void add_refused(struct check_list *list, const struct pair_kind *kind, u
 		row = CHECK(read_only_given, NEED_USER,
 		            "an attribute that only the token sets is refused", 207, 261);
 		row.data = kind;
+		keying_row(&row, kind->mechanism, CKF_GENERATE_KEY_PAIR);
 		row.a = which;
 		row.b = read_only[i];
 		check_add(list, row, "read-only/%s-%s-%s", kind->name, sides[which],

@@ -969,6 +969,7 @@ static void add(struct check_list *list, struct check_row row, const struct wrap
                 uintptr_t a, uintptr_t b, const char *name, const char *more)
 {
 	row.data = w;
+	keying_row(&row, w->mechanism, CKF_WRAP);
 	row.a = a;
 	row.b = b;
 	check_add(list, row, "%s/%s%s%s", name, w->name, more[0] == 0 ? "" : "-", more);
