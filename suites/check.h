@@ -54,7 +54,7 @@ enum need {
 	ALLOW_DEATH = 1 << 14, /* the text leaves open what happens: a crash or a hang is a note */
 };
 
-#define CHECK_RULES 8
+#define CHECK_RULES 10
 #define CHECK_NAME_SIZE 120
 
 struct check_row {

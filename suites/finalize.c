@@ -281,7 +281,7 @@ static void wakes_waiter(struct check *c)
 	/* A waiter that is not woken makes this check hang, and that is what is reported. */
 	pthread_join(thread, NULL);
 	EXPECT_CODE(c, 52, "C_Finalize", rv, CKR_OK);
-	EXPECT(c, 86, waiter.rv == CKR_CRYPTOKI_NOT_INITIALIZED,
+	EXPECT(c, 380, waiter.rv == CKR_CRYPTOKI_NOT_INITIALIZED,
 	       "C_WaitForSlotEvent, woken by C_Finalize, returned %s", check_rv_name(waiter.rv));
 }
 
@@ -487,6 +487,12 @@ static void use_and_finalize(struct check *c)
 	(void)check_finalize(c);
 }
 
+static void use_and_unload(struct check *c)
+{
+	use_and_finalize(c);
+	check_unload(c);
+}
+
 static void finalize_after_load(struct check *c)
 {
 	use_only(c);
@@ -509,6 +515,11 @@ static void exit_without_finalize(struct check *c)
 static void exit_after_finalize(struct check *c)
 {
 	expect_exit(c, 310, use_and_finalize);
+}
+
+static void exit_after_unload(struct check *c)
+{
+	expect_exit(c, 310, use_and_unload);
 }
 
 static void exit_handler_after(struct check *c)
@@ -634,7 +645,7 @@ void suite_finalize(struct check_list *list)
 	}
 	check_add(list,
 	          CHECK(wakes_waiter, NEED_INIT,
-	                "a thread that waits in C_WaitForSlotEvent is woken", 52, 86),
+	                "a thread that waits in C_WaitForSlotEvent is woken", 52, 380),
 	          "wakes-waiter");
 	check_add(list,
 	          CHECK(threads_inside, NEED_SESSION | ALLOW_DEATH,
@@ -668,6 +679,10 @@ void suite_finalize(struct check_list *list)
 	          CHECK(exit_after_finalize, NEED_FILE | NEED_DIRECT,
 	                "a program can exit after C_Finalize", 310),
 	          "exit-after-finalize");
+	check_add(list,
+	          CHECK(exit_after_unload, NEED_FILE | NEED_DIRECT,
+	                "a program can exit after C_Finalize and dlclose", 310),
+	          "exit-after-unload");
 	check_add(list,
 	          CHECK(exit_handler_after, NEED_FILE | NEED_DIRECT,
 	                "an exit handler registered after loading can call C_Finalize", 312),

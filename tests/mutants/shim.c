@@ -33,7 +33,7 @@ static CK_FUNCTION_LIST shown;
 static CK_FUNCTION_LIST *real;
 static void *handle; /* of dlopen() */
 static enum deviation on;
-static pid_t initialized_by; /* 0 before C_Initialize */
+static bool initialized;
 
 #define ON(name) (on == D_##name)
 
@@ -67,8 +67,6 @@ static CK_RV initialize(CK_VOID_PTR args)
 	pthread_t thread;
 	CK_RV rv;
 
-	if (ON(fork_forgotten) && initialized_by != 0 && initialized_by != getpid())
-		return CKR_CRYPTOKI_ALREADY_INITIALIZED;
 	if (args != NULL && (ON(initialize_reserved) || ON(initialize_some_mutexes))) {
 		memcpy(&changed, args, sizeof(changed));
 		if (ON(initialize_reserved))
@@ -80,11 +78,9 @@ static CK_RV initialize(CK_VOID_PTR args)
 		args = &changed;
 	}
 	rv = real->C_Initialize(args);
-	if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED &&
-	    (ON(initialize_twice) || (ON(finalize_keeps_sessions) && initialized_by == 0)))
-		rv = CKR_OK;
+	rv = instead(ON(initialize_twice), rv, CKR_CRYPTOKI_ALREADY_INITIALIZED, CKR_OK);
 	if (rv == CKR_OK) {
-		initialized_by = getpid();
+		initialized = true;
 		if (ON(finalize_leaks) && open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
 			rv = CKR_HOST_MEMORY;
 		if (ON(finalize_leaves_thread) && pthread_create(&thread, NULL, go_on, NULL) == 0)
@@ -99,14 +95,13 @@ static CK_RV finalize(CK_VOID_PTR reserved)
 
 	if (ON(finalize_reserved))
 		reserved = NULL;
-	if (initialized_by != 0 && reserved == NULL &&
-	    (ON(finalize_nothing) || ON(finalize_keeps_sessions))) {
-		initialized_by = 0;
+	if (initialized && reserved == NULL && ON(finalize_nothing)) {
+		initialized = false;
 		return CKR_OK;
 	}
 	rv = real->C_Finalize(reserved);
 	if (rv == CKR_OK)
-		initialized_by = 0;
+		initialized = false;
 	return instead(ON(finalize_twice), common(rv), CKR_CRYPTOKI_NOT_INITIALIZED, CKR_OK);
 }
 
@@ -363,7 +358,6 @@ static CK_RV find_objects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE_PTR object
 
 static CK_RV begun(CK_RV rv)
 {
-	rv = instead(ON(key_invalid_code), rv, CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID);
 	return common(
 		instead(ON(mechanism_invalid_code), rv, CKR_MECHANISM_INVALID, CKR_ARGUMENTS_BAD));
 }
