@@ -210,9 +210,10 @@ def run_rules(lab, options):
         chosen = [mutant for mutant in chosen if mutant.kind != "shim"]
     checked = rules_with_checks()
     counts = dict.fromkeys((CAUGHT, MISSED, NO_CHECK, ERROR), 0)
-    open_gaps, wrong = [], []
+    verdicts, open_gaps, wrong = {}, [], []
     for mutant, (verdict, how) in each(lambda one: judge(lab, one, checked), chosen):
         counts[verdict] += 1
+        verdicts[mutant.name] = verdict
         print(f"{verdict:8}  R-{mutant.rule:03}  {mutant.name}{': ' if how else ''}{how}", flush=True)
         if verdict != CAUGHT:
             open_gaps.append((mutant, verdict))
@@ -223,7 +224,8 @@ def run_rules(lab, options):
     print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()),
           f"of {len(chosen)} mutants")
     for bug, name in founding():
-        print(f"founding bug: {bug}: {name}")
+        if name in verdicts:
+            print(f"founding bug: {bug}: {name}: {verdicts[name]}")
     if options.write_gaps:
         write_gaps(open_gaps)
         return 0
