@@ -225,13 +225,13 @@ done
 recorded fork pkcs11-tool --module {} --test-fork
 [[ $(find . -name 'fork.*.yaml' | wc -l) == 1 ]] || fail "there is no trace of a child"
 again fork
-says '^fork.yaml: 3 of 4 calls as recorded'
+says '^fork.yaml: 4 of 4 calls as recorded'
 
 # ---- findings ----------------------------------------------------------------------------------------
 
 # Each is reproduced by its evidence alone, and not on a module that does not have it.
 fresh
-P11TAPE_PIN=1234 P11TAPE_SO_PIN=5678 run check "$P11TAPE" check -m "$softhsm" --evidence found
+P11TAPE_PIN=1234 P11TAPE_SO_PIN=5678 run check "$P11TAPE" check -m "$softhsm" --evidence found --suite handles --suite finalize
 findings=$(find found -name '*.yaml' | wc -l)
 [[ $findings -ge 5 ]] || fail "only $findings findings"
 reproduced=0
