@@ -22,7 +22,7 @@ SOURCE = HERE.parents[1]
 BUILD = pathlib.Path(os.environ.get("P11TAPE_BUILD_DIR", SOURCE / "build"))
 CHECK = os.environ.get("P11TAPE", str(BUILD / "bin/p11tape"))
 JOBS = int(os.environ.get("P11TAPE_MUTANT_JOBS", "2"))
-LEGAL_SHARDS = 4  # of which a legal module is tried with one, unless --whole
+LEGAL_SHARDS = 64
 TIMEOUT = 30  # seconds a check may take: long, for machines that do much besides
 
 CAUGHT, MISSED, NO_CHECK, ERROR = "caught", "missed", "no check", "error"
