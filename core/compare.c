@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/compare.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,6 +265,82 @@ static bool same_secret(struct tape_compare *compare, const struct tape_value *r
 	return true;
 }
 
+/* ---- names that rules give ------------------------------------------------------------------- */
+
+/* A value under a rule's name, apart from all secrets and from other names. */
+static void hash_named(const struct tape_bindings *bindings, const char *name, const void *value,
+                       size_t length, uint64_t ret_hash[2])
+{
+	struct {
+		uint64_t hash[2];
+		char name[TAPE_RULE_NAME];
+	} both = { 0 };
+	tape_siphash(bindings->key, value, length, both.hash);
+	memcpy(both.name, name, strlen(name));
+	tape_siphash(bindings->key, &both, sizeof(both), ret_hash);
+}
+
+/* What a recorded value under a name is called here: no secret's name begins like this. */
+#define NAMED_LENGTH 31
+
+static void name_recorded(const struct tape_bindings *bindings, const char *name,
+                          const void *recorded, size_t length, char ret_name[NAMED_LENGTH + 1])
+{
+	uint64_t hash[2];
+	hash_named(bindings, name, recorded, length, hash);
+	snprintf(ret_name, NAMED_LENGTH + 1, "=%016llx%014llx", (unsigned long long)hash[0],
+	         (unsigned long long)hash[1] >> 8);
+}
+
+/* Bind it, if that can be done so that it is also given back. */
+static struct tape_binding *bind_named(struct tape_bindings *bindings, const char *recorded,
+                                       const uint64_t hash[2], const void *live, size_t length)
+{
+	struct tape_binding *binding = add_binding(bindings, 0, recorded, NAMED_LENGTH, hash);
+	if (binding == NULL)
+		return NULL;
+	keep_value(bindings, binding, live, length);
+	if (binding->value != NULL)
+		return binding;
+	take_back(bindings, bindings->count - 1);
+	return NULL;
+}
+
+static bool same_named(struct tape_compare *compare, const char *name,
+                       const struct tape_value *recorded, const struct tape_value *live)
+{
+	struct tape_bindings *bindings = compare->bindings;
+	char known_as[NAMED_LENGTH + 1];
+	uint64_t hash[2];
+	if (recorded->length != live->length || recorded->tag != live->tag)
+		return false;
+	if (bindings == NULL)
+		return true;
+	name_recorded(bindings, name, recorded->data, recorded->length, known_as);
+	hash_named(bindings, name, live->data, live->length, hash);
+	const struct tape_binding *known = find_in_part(bindings, 0, known_as, NAMED_LENGTH);
+	if (known != NULL)
+		return same_hash(known->hash, hash);
+	if (is_bound_elsewhere(bindings, 0, hash))
+		return false;
+	return !compare->bind ||
+	       bind_named(bindings, known_as, hash, live->data, live->length) != NULL;
+}
+
+const void *tape_bindings_named(struct tape_bindings *bindings, const char *name,
+                                const void *recorded, size_t length)
+{
+	char known_as[NAMED_LENGTH + 1];
+	uint64_t hash[2];
+	name_recorded(bindings, name, recorded, length, known_as);
+	const struct tape_binding *known = find_in_part(bindings, 0, known_as, NAMED_LENGTH);
+	if (known == NULL) {
+		hash_named(bindings, name, recorded, length, hash);
+		known = bind_named(bindings, known_as, hash, recorded, length);
+	}
+	return known == NULL ? NULL : known->value;
+}
+
 /* ---- values ---------------------------------------------------------------------------------- */
 
 static bool is_empty(const struct tape_value *value)
@@ -280,15 +357,48 @@ static bool same_bytes(const struct tape_value *a, const struct tape_value *b)
 static bool same_value(struct tape_compare *compare, const struct tape_value *recorded,
                        const struct tape_value *live);
 
+/* Step into a child, where places matter: of a template, into an attribute; of a mechanism, its parameter. */
+static unsigned int enter_child(const struct tape_compare *compare, const struct tape_value *parent,
+                                const struct tape_value *child)
+{
+	struct tape_place *place = compare->place;
+	if (place == NULL)
+		return 0;
+	unsigned int depth = place->depth;
+	if (parent->form == TAPE_V_MECHANISM)
+		tape_place_field(place, "parameter");
+	else if (child->form != TAPE_V_RECORD && child->form != TAPE_V_NUMBER)
+		tape_place_attribute(place, child->tag);
+	return depth;
+}
+
+static void leave_child(const struct tape_compare *compare, unsigned int depth)
+{
+	if (compare->place != NULL)
+		compare->place->depth = (uint8_t)depth;
+}
+
 static bool same_children(struct tape_compare *compare, const struct tape_value *recorded,
                           const struct tape_value *live)
 {
 	if (recorded->count != live->count)
 		return false;
-	for (size_t i = 0; i < recorded->count; i++)
-		if (!same_value(compare, tape_value_child(recorded, i), tape_value_child(live, i)))
+	for (size_t i = 0; i < recorded->count; i++) {
+		const struct tape_value *a = tape_value_child(recorded, i);
+		unsigned int depth = enter_child(compare, recorded, a);
+		bool same = same_value(compare, a, tape_value_child(live, i));
+		leave_child(compare, depth);
+		if (!same)
 			return false;
+	}
 	return true;
+}
+
+/* Function lists and interfaces are no structures of the tables. */
+static const char *field_name(unsigned int record, size_t index)
+{
+	return record == TAPE_R_NONE ? ""
+	                             : tape_fields[tape_records[record].first + index].name.text;
 }
 
 /*
@@ -303,14 +413,78 @@ static bool same_record(struct tape_compare *compare, const struct tape_value *r
 	for (size_t i = 0; i < recorded->count; i++) {
 		const struct tape_value *a = tape_value_child(recorded, i);
 		const struct tape_value *b = tape_value_child(live, i);
-		if (a->form != TAPE_V_ABSENT && b->form != TAPE_V_ABSENT &&
-		    !same_value(compare, a, b))
+		if (a->form == TAPE_V_ABSENT || b->form == TAPE_V_ABSENT)
+			continue;
+		unsigned int depth = 0;
+		if (compare->place != NULL) {
+			depth = compare->place->depth;
+			tape_place_field(compare->place, field_name(recorded->record, i));
+		}
+		bool same = same_value(compare, a, b);
+		leave_child(compare, depth);
+		if (!same)
 			return false;
 	}
 	return true;
 }
 
+/* How long a value is, for the rule "length": bytes or elements; a value's form counts with it. */
+static bool same_length(const struct tape_value *recorded, const struct tape_value *live)
+{
+	if (is_empty(recorded) && is_empty(live))
+		return true;
+	if (recorded->form == TAPE_V_SECRET && live->form != TAPE_V_SECRET)
+		return (live->form == TAPE_V_BYTES || live->form == TAPE_V_RAW) &&
+		       live->length != 0 && (!recorded->stated || recorded->number == live->length);
+	return recorded->form == live->form && recorded->length == live->length &&
+	       recorded->count == live->count;
+}
+
+/* What a rule for this very place says. Returns false where there is none, or it says "exact". */
+static bool is_ruled(struct tape_compare *compare, const struct tape_value *recorded,
+                     const struct tape_value *live, bool *ret_same)
+{
+	const struct tape_rule_row *row =
+		compare->rules == NULL ? NULL : tape_rules_find(compare->rules, compare->place);
+	if (row == NULL || row->rule == TAPE_RULE_EXACT)
+		return false;
+	*ret_same = true;
+	if (row->rule == TAPE_RULE_LENGTH)
+		*ret_same = same_length(recorded, live);
+	if (row->rule != TAPE_RULE_AS)
+		return true;
+	/* Only bytes can be put in the place of others. */
+	if (recorded->form != TAPE_V_BYTES || live->form != TAPE_V_BYTES || recorded->length == 0)
+		return false;
+	*ret_same = same_named(compare, row->name, recorded, live);
+	return true;
+}
+
+/* Tell of a difference where somebody asks. Returns whether the values then count as the same. */
+static bool is_told(const struct tape_compare *compare, bool same,
+                    const struct tape_value *recorded, const struct tape_value *live)
+{
+	if (same || compare->each == NULL)
+		return same;
+	compare->each(compare->context, compare->place, recorded, live);
+	return true;
+}
+
+static bool same_plain(struct tape_compare *compare, const struct tape_value *recorded,
+                       const struct tape_value *live);
+
 static bool same_value(struct tape_compare *compare, const struct tape_value *recorded,
+                       const struct tape_value *live)
+{
+	bool same;
+	if (TAPE_LIKELY(compare->place == NULL))
+		return same_plain(compare, recorded, live);
+	if (!is_ruled(compare, recorded, live, &same))
+		same = same_plain(compare, recorded, live);
+	return is_told(compare, same, recorded, live);
+}
+
+static bool same_plain(struct tape_compare *compare, const struct tape_value *recorded,
                        const struct tape_value *live)
 {
 	if (recorded->form == TAPE_V_LOST)
@@ -342,11 +516,28 @@ static bool same_value(struct tape_compare *compare, const struct tape_value *re
 	}
 }
 
-/*
- * A template being read: the types count (but those that the module fills in, of nested templates) and
- * the rooms; what stands in the length of a NULL pointer is chance.
- */
-static bool same_rooms(const struct tape_value *recorded, const struct tape_value *live)
+static bool same_rooms(struct tape_compare *compare, const struct tape_value *recorded,
+                       const struct tape_value *live);
+
+/* An attribute to be read: its room; what stands in the length of a NULL pointer is chance. */
+static bool same_room(struct tape_compare *compare, const struct tape_value *recorded,
+                      const struct tape_value *live)
+{
+	bool same;
+	if (compare->place != NULL && is_ruled(compare, recorded, live, &same))
+		return is_told(compare, same, recorded, live);
+	if (recorded->form == TAPE_V_LOST)
+		return true;
+	same = recorded->form == TAPE_V_LIST
+	               ? same_rooms(compare, recorded, live)
+	               : recorded->form == live->form && (recorded->form != TAPE_V_ROOM ||
+	                                                  recorded->number == live->number);
+	return is_told(compare, same, recorded, live);
+}
+
+/* A template being read: the types count (but those that the module fills in, of nested ones) and the rooms. */
+static bool same_rooms(struct tape_compare *compare, const struct tape_value *recorded,
+                       const struct tape_value *live)
 {
 	if (recorded->form == TAPE_V_LOST)
 		return true;
@@ -361,11 +552,10 @@ static bool same_rooms(const struct tape_value *recorded, const struct tape_valu
 		const struct tape_value *b = tape_value_child(live, i);
 		if (a->tag != TAPE_TAG_ANY && b->tag != TAPE_TAG_ANY && a->tag != b->tag)
 			return false;
-		if (a->form == TAPE_V_LOST)
-			continue;
-		if (a->form == TAPE_V_LIST ? !same_rooms(a, b)
-		                           : a->form != b->form || (a->form == TAPE_V_ROOM &&
-		                                                    a->number != b->number))
+		unsigned int depth = enter_child(compare, recorded, a);
+		bool same = same_room(compare, a, b);
+		leave_child(compare, depth);
+		if (!same)
 			return false;
 	}
 	return true;
@@ -404,7 +594,7 @@ static bool same_argument(struct tape_compare *compare, const struct tape_shape 
 		       (recorded->form == live->form && recorded->length == live->length);
 	case TAPE_C_TEMPLATE:
 		if ((shape->traits & TAPE_T_OUT) != 0)
-			return same_rooms(recorded, live);
+			return same_rooms(compare, recorded, live);
 		return same_value(compare, recorded, live);
 	case TAPE_C_NUMBER_AT:
 	case TAPE_C_FUNCTIONS:
@@ -427,34 +617,34 @@ static bool same_argument(struct tape_compare *compare, const struct tape_shape 
 	}
 }
 
-/* How long a value is, for the rule "length": bytes or elements; a value's form counts with it. */
-static bool same_length(const struct tape_value *recorded, const struct tape_value *live)
+/* Compare an argument that may have rules, or whose differences somebody asks for. */
+static bool same_placed(struct tape_compare *compare, const struct tape_function *function,
+                        size_t index, const struct tape_value *recorded,
+                        const struct tape_value *live)
 {
-	if (is_empty(recorded) && is_empty(live))
-		return true;
-	if (recorded->form == TAPE_V_SECRET && live->form != TAPE_V_SECRET)
-		return (live->form == TAPE_V_BYTES || live->form == TAPE_V_RAW) &&
-		       live->length != 0 && (!recorded->stated || recorded->number == live->length);
-	return recorded->form == live->form && recorded->length == live->length &&
-	       recorded->count == live->count;
+	struct tape_place place = { .function = (uint16_t)(function - tape_functions),
+		                    .argument = (uint8_t)index };
+	bool same;
+	compare->place = &place;
+	if (!is_ruled(compare, recorded, live, &same))
+		same = same_argument(compare, &tape_shapes[function->arguments[index].kind],
+		                     recorded, live);
+	same = is_told(compare, same, recorded, live);
+	compare->place = NULL;
+	return same;
 }
 
 static int first_difference(struct tape_compare *compare, const struct tape_function *function,
                             const struct tape_value *recorded, const struct tape_value *live)
 {
 	size_t id = (size_t)(function - tape_functions);
-	bool ruled = compare->rules != NULL && compare->rules->any[id];
-	for (size_t i = 0; i < function->count; i++) {
-		enum tape_rule rule =
-			ruled ? (enum tape_rule)compare->rules->rule[id][i] : TAPE_RULE_EXACT;
-		if (rule == TAPE_RULE_ANY ||
-		    (rule == TAPE_RULE_LENGTH && same_length(&recorded[i], &live[i])))
-			continue;
-		if (rule == TAPE_RULE_LENGTH ||
-		    !same_argument(compare, &tape_shapes[function->arguments[i].kind], &recorded[i],
-		                   &live[i]))
+	bool placed = compare->each != NULL || (compare->rules != NULL && compare->rules->any[id]);
+	for (size_t i = 0; i < function->count; i++)
+		if (TAPE_UNLIKELY(placed)
+		            ? !same_placed(compare, function, i, &recorded[i], &live[i])
+		            : !same_argument(compare, &tape_shapes[function->arguments[i].kind],
+		                             &recorded[i], &live[i]))
 			return (int)i;
-	}
 	return -1;
 }
 
@@ -475,8 +665,9 @@ int tape_compare_in(struct tape_compare *compare, const struct tape_function *fu
 	struct tape_compare look = *compare;
 	look.bind = false;
 	int difference = first_difference(&look, function, recorded, live);
+	bool ruled = compare->rules != NULL && compare->rules->any[function - tape_functions];
 	if (difference >= 0 || !compare->bind || compare->bindings == NULL ||
-	    !has_secret(function, recorded))
+	    (!ruled && !has_secret(function, recorded)))
 		return difference;
 	/* Two names in one call may stand for one value that was presented: then neither is bound. */
 	size_t before = compare->bindings->count;

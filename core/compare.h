@@ -40,12 +40,19 @@ struct tape_bindings {
 	size_t bytes; /* in kept values */
 };
 
+/* Is told where a recorded value and a live one differ: of an argument, or of a part of it. */
+typedef void tape_difference_fn(void *context, const struct tape_place *place,
+                                const struct tape_value *recorded, const struct tape_value *live);
+
 struct tape_compare {
 	struct tape_bindings *bindings; /* NULL: a secret equals anything that is presented */
 	const struct tape_rules *rules; /* NULL: none */
 	unsigned int
 		part; /* that the recorded call stands in, from 1 on; 0 where that does not matter */
 	bool bind; /* once the whole call is known to be equal, remember what was presented for new names */
+	tape_difference_fn *each; /* is told of every difference, which then counts as none; NULL */
+	void *context;
+	struct tape_place *place; /* where the comparison is; its own */
 };
 
 /*
@@ -73,6 +80,13 @@ TAPE_MUST_CHECK int tape_bindings_add(struct tape_bindings *bindings, const char
  */
 size_t tape_bindings_fill(struct tape_bindings *bindings, unsigned int part,
                           const struct tape_value *secret, unsigned char *to, size_t size);
+
+/*
+ * What stands for recorded bytes under the name that a rule gives (TAPE_RULE_AS): as many bytes, to be read
+ * until more is bound. What was not presented before stands for itself from now on. NULL without memory.
+ */
+const void *tape_bindings_named(struct tape_bindings *bindings, const char *name,
+                                const void *recorded, size_t length);
 
 /* Forget all but the key; the memory is given back. */
 void tape_bindings_done(struct tape_bindings *bindings);

@@ -64,7 +64,7 @@ done
 # ---- what no program here does -----------------------------------------------------------------------
 
 cat >written.yaml <<'EOF'
-- {"p11tape": 1, "version": "0.1.0", "started": "2026-11-21T10:15:02Z", "names": {"CKM_NEWER": 1234567}, "rules": {"C_Decrypt.pEncryptedData": "length"}}
+- {"p11tape": 1, "version": "0.1.0", "started": "2026-11-21T10:15:02Z", "names": {"CKM_NEWER": 1234567}, "rules": {"C_Decrypt.pEncryptedData": "length", "C_CreateObject.pTemplate.CKA_ID": {"as": "id-1"}}}
 - {"call": "C_GetObjectSize", "id": 1, "at": 18446744073.000001, "in": {"hSession": 18446744073, "hObject": 9007199254740992}}
 - {"call": "C_GetObjectSize", "id": 2, "at": 18446744073.000002, "thread": 2, "in": {"hSession": 18446744074, "hObject": "0x20000000000001"}}
 - {"return": 1, "out": {"pulSize": "unavailable"}, "rv": "CKR_OK", "took": 1.000000001}
