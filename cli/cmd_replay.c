@@ -37,8 +37,11 @@ static const char usage[] =
 	"      --secret NAME=VALUE  what the program will present for a secret of the\n"
 	"                           trace, such as pin-1=1234; without it the first value\n"
 	"                           presented is accepted\n"
-	"      --match RULE         how an input is compared: Function.argument=exact, length\n"
-	"                           or any; for what the program draws at random by itself\n"
+	"      --match RULE         how an input, or a part of one, is compared, such as\n"
+	"                           Function.argument=any: exact, length, any or as:NAME; for\n"
+	"                           what the program draws at random by itself\n"
+	"      --rules FILE         such rules, as p11tape rules writes them; those of --match\n"
+	"                           stand before these, and these before the trace's own\n"
 	"      --reproduce-crash    where a call did not return in the recording, raise\n"
 	"                           SIGSEGV in it, once all other calls have come\n"
 	"      --reproduce-hang     the same, but never return from it\n"
@@ -51,7 +54,7 @@ static const char usage[] =
 	"COMMAND was killed, as by --reproduce-crash: 139.\n";
 
 struct replay {
-	const char *trace, *mode, *report, *no_return;
+	const char *trace, *mode, *report, *no_return, *rules_file;
 	bool verbose;
 	struct tape_buf secrets, rules; /* a line each */
 	char report_path[PATH_MAX], progress_path[PATH_MAX];
@@ -265,8 +268,10 @@ static bool judge(const struct replay *replay, const char *program)
 static int run(struct replay *replay, char **command, char **arguments)
 {
 	char trace[PATH_MAX];
+	char rules_file[PATH_MAX];
 	bool started;
-	if (check_set(replay) != TAPE_EXIT_GOOD)
+	if (check_set(replay) != TAPE_EXIT_GOOD ||
+	    (replay->rules_file != NULL && !tape_cli_absolute(replay->rules_file, rules_file)))
 		return TAPE_EXIT_BAD;
 	if (!tape_cli_absolute(replay->trace, trace) || !make_report(replay) ||
 	    !make_progress(replay))
@@ -284,6 +289,7 @@ static int run(struct replay *replay, char **command, char **arguments)
 		{ "P11TAPE_REPLAY_SECRET",
 		  replay->secrets.length > 1 ? replay->secrets.data : NULL },
 		{ "P11TAPE_REPLAY_MATCH", replay->rules.length > 1 ? replay->rules.data : NULL },
+		{ "P11TAPE_REPLAY_RULES", replay->rules_file == NULL ? NULL : rules_file },
 	};
 	int status = tape_run(arguments, variables, TAPE_ARRAY_SIZE(variables), &started);
 	if (started && !judge(replay, command[0]) && status == 0)
@@ -332,12 +338,19 @@ static bool add_rule(struct replay *replay, const char *text, struct tape_error 
 	return true;
 }
 
+static bool check_rules(const char *path, struct tape_error *error)
+{
+	static struct tape_rules rules; /* large */
+	return tape_rules_read_file(&rules, path, error) >= 0;
+}
+
 static int parse(struct replay *replay, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "mode", required_argument, NULL, 'm' },
 		{ "secret", required_argument, NULL, 's' },
 		{ "match", required_argument, NULL, 'M' },
+		{ "rules", required_argument, NULL, 'R' },
 		{ "reproduce-crash", no_argument, NULL, 'C' },
 		{ "reproduce-hang", no_argument, NULL, 'H' },
 		{ "report", required_argument, NULL, 'r' },
@@ -369,6 +382,11 @@ static int parse(struct replay *replay, int argc, char **argv)
 		case 'M':
 			if (!add_rule(replay, optarg, &error))
 				return tape_cli_fail("replay: --match: %s", error.sentence);
+			break;
+		case 'R':
+			if (!check_rules(optarg, &error))
+				return tape_cli_fail("%s", error.sentence);
+			replay->rules_file = optarg;
 			break;
 		case 'C':
 		case 'H':

@@ -56,6 +56,7 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	char no_return[32];
 	char secrets[4096];
 	char match[4096];
+	char rules[4096];
 	int result;
 
 	memset(o, 0, sizeof(*o));
@@ -69,6 +70,7 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	    (result = get(&config, "P11TAPE_REPLAY_NO_RETURN", no_return, sizeof(no_return),
 	                  error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_MATCH", match, sizeof(match), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_RULES", rules, sizeof(rules), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_SECRET", secrets, sizeof(secrets), error)) < 0)
 		goto out;
 	if (o->trace[0] == 0) {
@@ -100,6 +102,9 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	result = bind_secrets(bindings, secrets, error);
 	if (result >= 0)
 		result = read_rules(&o->rules, match, error);
+	/* What was said first stays: the trace's own rules come last. */
+	if (result >= 0 && rules[0] != 0)
+		result = tape_rules_read_file(&o->rules, rules, error);
 out:
 	tape_wipe(secrets, sizeof(secrets));
 	tape_config_close(&config);

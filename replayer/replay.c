@@ -16,6 +16,7 @@
 
 #include "core/answer.h"
 #include "core/capture.h"
+#include "core/names.h"
 #include "core/system.h"
 #include "replayer/binding.h"
 #include "replayer/engine.h"
@@ -293,8 +294,10 @@ static int compare_with(const struct record *record, const uintptr_t *words,
                         struct tape_value *live, bool bind)
 {
 	const struct tape_function *function = record->function;
-	struct tape_compare compare = { &engine.bindings, &engine.options.rules, record->part,
-		                        bind };
+	struct tape_compare compare = { .bindings = &engine.bindings,
+		                        .rules = &engine.options.rules,
+		                        .part = record->part,
+		                        .bind = bind };
 	engine.candidate = record;
 	capture_live(function, words, live, NULL, TAPE_REDACT_NONE);
 	/* Lanes are bound by content: the number of the session is not part of it. */
@@ -465,8 +468,14 @@ static CK_RV answer(const struct record *record, const uintptr_t *words,
 	if (TAPE_UNLIKELY(record->partial))
 		return diverge(record->function, words, REPORT_PARTIAL, record, -1,
 		               "part of it is not in the recording");
-	const struct tape_compare names = { .bindings = &engine.bindings, .part = record->part };
-	size_t filled = tape_answer(&names, record->function, words, live, record->out);
+	const struct tape_compare names = { .bindings = &engine.bindings,
+		                            .rules = &engine.options.rules,
+		                            .part = record->part };
+	const struct tape_value *out =
+		tape_names_answer(&names, &engine.scratch, record->function, live, record->out);
+	if (out == NULL)
+		return CKR_HOST_MEMORY;
+	size_t filled = tape_answer(&names, record->function, words, live, out);
 	if (filled != 0)
 		atomic_fetch_add(&report_counters->filled, filled);
 	return record->rv;
