@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/rules.h"
 #include "cli/run.h"
 #include "core/redact.h"
 
@@ -37,9 +38,14 @@ static const char usage[] =
 	"      --redact WHAT    what becomes names: pin, PINs and passwords (default); secret,\n"
 	"                       keys too; secret,plaintext, also what is encrypted,\n"
 	"                       decrypted, digested or signed; none, nothing\n"
+	"      --twice          run COMMAND twice, and write the rules that a replay needs for\n"
+	"                       what it draws by itself into TRACE's header (p11tape rules)\n"
+	"      --before CMD     with --twice: a shell command that makes the token what it is\n"
+	"                       to be before each run\n"
 	"      --help           print this\n"
 	"\n"
-	"Exit status: that of COMMAND; 2 where it was not started.\n";
+	"Exit status: that of COMMAND; 2 where it was not started. With --twice the first\n"
+	"run's, or the second one's where that is not 0.\n";
 
 #define DEFAULT_TRACE "p11tape.yaml"
 
@@ -267,48 +273,122 @@ static bool make_variable(const char *shown, const char *path, char *variable, s
 	return length + 2 < size;
 }
 
-static int record(const char *module, const char *shown, const char *redact, char **command)
+struct settings {
+	const char *module, *trace, *redact, *before;
+	bool twice;
+};
+
+/* Run the command and write its trace to `shown`. *ret_started says whether it ran. */
+static int record_once(const struct settings *settings, const char *target, const char *shown,
+                       char **arguments, bool *ret_started)
 {
-	char recorder[PATH_MAX];
-	char target[PATH_MAX];
 	char trace[PATH_MAX];
 	char variable[PATH_MAX];
 	struct timespec start;
+	*ret_started = false;
+	if (!tape_cli_absolute(shown, trace))
+		return TAPE_EXIT_BAD;
+	if (!make_variable(shown, trace, variable, sizeof(variable)))
+		return tape_cli_fail("%s: the path is too long", shown);
+	if (prepare_trace(shown, trace) != TAPE_EXIT_GOOD)
+		return TAPE_EXIT_BAD;
+	const struct tape_variable variables[] = {
+		{ "P11TAPE_MODULE", target },
+		{ "P11TAPE_TRACE", variable },
+		{ "P11TAPE_REDACT", settings->redact },
+	};
+	/* The clock that files are stamped by. */
+	clock_gettime(CLOCK_REALTIME_COARSE, &start);
+	int status = tape_run(arguments, variables, TAPE_ARRAY_SIZE(variables), ret_started);
+	if (*ret_started)
+		summarise(shown, arguments[0], &start);
+	return status;
+}
+
+/* Make the token what it is to be. */
+static bool prepare_token(const char *before)
+{
+	char shell[] = "/bin/sh";
+	char option[] = "-c";
+	char *arguments[] = { shell, option, (char *)(uintptr_t)before, NULL };
+	bool started;
+	int status = before == NULL ? 0 : tape_run(arguments, NULL, 0, &started);
+	if (status != 0)
+		tape_cli_fail("the command of --before ended with %d", status);
+	return status == 0;
+}
+
+static void remove_directory(const char *path)
+{
+	char pattern[PATH_MAX];
+	glob_t files = { 0 };
+	snprintf(pattern, sizeof(pattern), "%s/*", path);
+	if (glob(pattern, 0, NULL, &files) != 0)
+		files.gl_pathc = 0;
+	for (size_t i = 0; i < files.gl_pathc; i++)
+		unlink(files.gl_pathv[i]);
+	globfree(&files);
+	rmdir(path);
+}
+
+/* The second run's traces are of use for the rules only: they are beside no other, and not kept. */
+static int record_twice(const struct settings *settings, const char *target, char **arguments)
+{
+	char directory[PATH_MAX];
+	char second[PATH_MAX];
+	const char *slash = strrchr(settings->trace, '/');
+	const char *name = slash == NULL ? settings->trace : slash + 1;
+	bool started;
+	if (strchr(settings->trace, '%') != NULL)
+		return tape_cli_fail("record: --twice compares traces by their names: no %% in -o");
+	if (!prepare_token(settings->before))
+		return TAPE_EXIT_BAD;
+	int status = record_once(settings, target, settings->trace, arguments, &started);
+	if (!started || access(settings->trace, F_OK) != 0)
+		return status;
+	if (!prepare_token(settings->before))
+		return TAPE_EXIT_BAD;
+	if ((size_t)snprintf(directory, sizeof(directory), "%.*s.p11tape-XXXXXX",
+	                     (int)(name - settings->trace), settings->trace) >= sizeof(directory) ||
+	    mkdtemp(directory) == NULL)
+		return tape_cli_fail("no directory can be made beside %s: %s", settings->trace,
+		                     strerror(errno));
+	int again = TAPE_EXIT_BAD;
+	started = false;
+	if ((size_t)snprintf(second, sizeof(second), "%s/%s", directory, name) < sizeof(second))
+		again = record_once(settings, target, second, arguments, &started);
+	if (started && again != status)
+		tape_cli_warn("the second run ended with %d, the first one with %d", again, status);
+	if (started && tape_cli_rules(settings->trace, second, true) == TAPE_EXIT_BAD)
+		again = TAPE_EXIT_BAD;
+	remove_directory(directory);
+	return status != 0 ? status : again;
+}
+
+static int record(const struct settings *settings, char **command)
+{
+	char recorder[PATH_MAX];
+	char target[PATH_MAX];
 	bool any;
 	bool started;
-	if (module == NULL)
+	if (settings->module == NULL)
 		return tape_cli_fail("record: name the module to record with -m");
-	if (!tape_cli_find_module(module, target) || !tape_cli_recorder(target, recorder))
+	if (settings->before != NULL && !settings->twice)
+		return tape_cli_fail("record: --before is for --twice");
+	if (!tape_cli_find_module(settings->module, target) || !tape_cli_recorder(target, recorder))
 		return TAPE_EXIT_BAD;
 	char **arguments = tape_run_arguments(command, recorder, &any);
 	if (arguments == NULL)
 		return tape_cli_fail("out of memory");
 	int status = TAPE_EXIT_BAD;
-	if (!any) {
+	if (!any)
 		tape_cli_fail("record: no argument of %s has {}, and an unmodified command line "
 		              "cannot be recorded yet: put {} where it names its module",
 		              command[0]);
-		goto out;
-	}
-	if (!tape_cli_absolute(shown, trace))
-		goto out;
-	if (!make_variable(shown, trace, variable, sizeof(variable))) {
-		tape_cli_fail("%s: the path is too long", shown);
-		goto out;
-	}
-	if (prepare_trace(shown, trace) != TAPE_EXIT_GOOD)
-		goto out;
-	const struct tape_variable variables[] = {
-		{ "P11TAPE_MODULE", target },
-		{ "P11TAPE_TRACE", variable },
-		{ "P11TAPE_REDACT", redact },
-	};
-	/* The clock that files are stamped by. */
-	clock_gettime(CLOCK_REALTIME_COARSE, &start);
-	status = tape_run(arguments, variables, TAPE_ARRAY_SIZE(variables), &started);
-	if (started)
-		summarise(shown, command[0], &start);
-out:
+	else if (settings->twice)
+		status = record_twice(settings, target, arguments);
+	else
+		status = record_once(settings, target, settings->trace, arguments, &started);
 	tape_run_free(arguments);
 	return status;
 }
@@ -319,29 +399,35 @@ int tape_cmd_record(int argc, char **argv)
 		{ "module", required_argument, NULL, 'm' },
 		{ "output", required_argument, NULL, 'o' },
 		{ "redact", required_argument, NULL, 'r' },
+		{ "twice", no_argument, NULL, 't' },
+		{ "before", required_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *module = NULL;
-	const char *trace = DEFAULT_TRACE;
-	const char *redact = NULL;
+	struct settings settings = { .trace = DEFAULT_TRACE };
 	unsigned int policy;
 	int option;
 	/* +: the command's own options are not ours. */
 	while ((option = getopt_long(argc, argv, "+m:o:", options, NULL)) != -1) {
 		switch (option) {
 		case 'm':
-			module = optarg;
+			settings.module = optarg;
 			break;
 		case 'o':
-			trace = optarg;
+			settings.trace = optarg;
 			break;
 		case 'r':
 			if (!tape_redact_read(optarg, &policy))
 				return tape_cli_fail("record: --redact is " TAPE_REDACT_WORDS
 				                     ", not '%s'",
 				                     optarg);
-			redact = optarg;
+			settings.redact = optarg;
+			break;
+		case 't':
+			settings.twice = true;
+			break;
+		case 'b':
+			settings.before = optarg;
 			break;
 		case 'h':
 			return tape_cli_usage(usage);
@@ -351,5 +437,5 @@ int tape_cmd_record(int argc, char **argv)
 	}
 	if (optind == argc)
 		return tape_cli_fail("record: name a command behind --");
-	return record(module, trace, redact, argv + optind);
+	return record(&settings, argv + optind);
 }

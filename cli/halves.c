@@ -74,17 +74,6 @@ static bool is_one_of(const struct tape_node *node, const char *const *keys, siz
 	return false;
 }
 
-static bool copy_member(struct tape_arena *arena, struct tape_node *map,
-                        const struct tape_node *from, const char *key, size_t key_length)
-{
-	struct tape_node *copy = tape_arena_get(arena, sizeof(*copy));
-	if (copy == NULL)
-		return false;
-	*copy = *from;
-	tape_node_append(map, copy, key, key_length);
-	return true;
-}
-
 bool tape_half_returns(const struct tape_node *member, bool has_in, bool behind)
 {
 	static const char *const of_call[] = { "call",   "notify",    "id", "at",        "thread",
@@ -104,14 +93,14 @@ static bool split_node(struct tape_arena *arena, const struct tape_node *whole,
 {
 	bool has_in = tape_node_get(whole, "in") != NULL;
 	const struct tape_node *id = tape_node_get(whole, "id");
-	if (!copy_member(arena, back, id, "return", strlen("return")))
+	if (!tape_node_share(arena, back, id, "return", strlen("return")))
 		return false;
 	for (const struct tape_node *child = whole->first; child != NULL; child = child->next) {
 		if (strcmp(child->key, "until") == 0)
 			continue;
 		bool returned = tape_half_returns(child, has_in, back->count > 1);
-		if (!copy_member(arena, returned ? back : call, child, child->key,
-		                 child->key_length))
+		if (!tape_node_share(arena, returned ? back : call, child, child->key,
+		                     child->key_length))
 			return false;
 	}
 	return true;

@@ -23,6 +23,8 @@ static const struct {
 	{ "replay", "run a program against a trace, without the module", tape_cmd_replay },
 	{ "check", "try a module against the rules of PKCS#11", tape_cmd_check },
 	{ "drive", "issue a trace's calls to a module and show what differs", tape_cmd_drive },
+	{ "rules", "compare two recordings and propose the rules that a replay needs",
+	  tape_cmd_rules },
 	{ "show", "print a trace for reading", tape_cmd_show },
 	{ "fmt", "rewrite a trace: block form, record lines, canonical", tape_cmd_fmt },
 	{ "validate", "check that a trace is whole and that every value in it can be read",

@@ -677,12 +677,26 @@ int tape_compare_in(struct tape_compare *compare, const struct tape_function *fu
 	return difference;
 }
 
+int tape_compare_results(struct tape_compare *compare, const struct tape_function *function,
+                         const struct tape_value *a, const struct tape_value *b)
+{
+	struct tape_place place = { .function = (uint16_t)(function - tape_functions) };
+	int difference = -1;
+	compare->place = compare->each == NULL ? NULL : &place;
+	for (size_t i = 0; i < function->count && difference < 0; i++) {
+		place.argument = (uint8_t)i;
+		bool same = a[i].form == b[i].form ? same_value(compare, &a[i], &b[i])
+		                                   : is_told(compare, false, &a[i], &b[i]);
+		if (!same)
+			difference = (int)i;
+	}
+	compare->place = NULL;
+	return difference;
+}
+
 int tape_compare_out(const struct tape_function *function, const struct tape_value *a,
                      const struct tape_value *b)
 {
 	struct tape_compare compare = { 0 };
-	for (size_t i = 0; i < function->count; i++)
-		if (a[i].form != b[i].form || !same_value(&compare, &a[i], &b[i]))
-			return (int)i;
-	return -1;
+	return tape_compare_results(&compare, function, a, b);
 }

@@ -66,6 +66,10 @@ int tape_compare_in(struct tape_compare *compare, const struct tape_function *fu
 int tape_compare_out(const struct tape_function *function, const struct tape_value *a,
                      const struct tape_value *b);
 
+/* The same of two calls' outputs, with places and `each` as for inputs. */
+int tape_compare_results(struct tape_compare *compare, const struct tape_function *function,
+                         const struct tape_value *a, const struct tape_value *b);
+
 /*
  * Bind a name beforehand (--secret pin-1=…). Returns 0, or -TAPE_E_LIMIT where there are too many, the
  * name is too long or memory is out.

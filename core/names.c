@@ -9,14 +9,6 @@ struct work {
 	bool failed;
 };
 
-/* The type of an entry of a template that was read stands in the inputs. */
-static uint64_t type_of(const struct tape_value *in, size_t index, const struct tape_value *entry)
-{
-	bool known = in != NULL && in->form == TAPE_V_LIST && index < in->count;
-	uint64_t type = known ? tape_value_child(in, index)->tag : TAPE_TAG_ANY;
-	return type == TAPE_TAG_ANY ? entry->tag : type;
-}
-
 /* Children of our own, to write to. */
 static struct tape_value *copy_children(struct work *work, struct tape_value *value, size_t count)
 {
@@ -29,8 +21,7 @@ static struct tape_value *copy_children(struct work *work, struct tape_value *va
 }
 
 /* Put the live value where the rule for `place` says that a name stands; else look further inside. */
-static void name_value(struct work *work, struct tape_place *place, const struct tape_value *in,
-                       struct tape_value *value)
+static void name_value(struct work *work, struct tape_place *place, struct tape_value *value)
 {
 	const struct tape_rule_row *row = tape_rules_find(work->compare->rules, place);
 	bool inside = value->form == TAPE_V_MECHANISM || value->form == TAPE_V_LIST ||
@@ -47,9 +38,6 @@ static void name_value(struct work *work, struct tape_place *place, const struct
 	unsigned int depth = place->depth;
 	for (size_t i = 0; children != NULL && i < count && !work->failed; i++) {
 		struct tape_value *child = &children[i];
-		const struct tape_value *below = NULL;
-		if (in != NULL && in->form == value->form && i < in->count)
-			below = tape_value_child(in, i);
 		if (value->form == TAPE_V_MECHANISM)
 			tape_place_field(place, "parameter");
 		else if (value->form == TAPE_V_RECORD)
@@ -57,8 +45,8 @@ static void name_value(struct work *work, struct tape_place *place, const struct
 				place,
 				tape_fields[tape_records[value->record].first + i].name.text);
 		else if (child->form != TAPE_V_RECORD && child->form != TAPE_V_NUMBER)
-			tape_place_attribute(place, type_of(in, i, child));
-		name_value(work, place, below, child);
+			tape_place_attribute(place, child->tag);
+		name_value(work, place, child);
 		place->depth = (uint8_t)depth;
 	}
 }
@@ -66,7 +54,6 @@ static void name_value(struct work *work, struct tape_place *place, const struct
 const struct tape_value *tape_names_answer(const struct tape_compare *compare,
                                            struct tape_arena *arena,
                                            const struct tape_function *function,
-                                           const struct tape_value *in,
                                            const struct tape_value *out)
 {
 	size_t id = (size_t)(function - tape_functions);
@@ -85,7 +72,7 @@ const struct tape_value *tape_names_answer(const struct tape_compare *compare,
 				return NULL;
 			memcpy(named, out, function->count * sizeof(*named));
 		}
-		name_value(&work, &place, &in[i], &named[i]);
+		name_value(&work, &place, &named[i]);
 	}
 	if (work.failed)
 		return NULL;

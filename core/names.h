@@ -10,13 +10,11 @@
 
 /*
  * The outputs of a call as they are to be answered: `out`, or a copy in `arena` where a name stands in
- * them. `in` are the call's inputs, recorded or live: they say the types of a template's entries.
- * NULL without memory.
+ * them. NULL without memory.
  */
 const struct tape_value *tape_names_answer(const struct tape_compare *compare,
                                            struct tape_arena *arena,
                                            const struct tape_function *function,
-                                           const struct tape_value *in,
                                            const struct tape_value *out);
 
 #endif

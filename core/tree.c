@@ -28,6 +28,17 @@ void tape_node_append(struct tape_node *parent, struct tape_node *child, const c
 	parent->count++;
 }
 
+bool tape_node_share(struct tape_arena *arena, struct tape_node *parent,
+                     const struct tape_node *from, const char *key, size_t key_length)
+{
+	struct tape_node *copy = tape_arena_get(arena, sizeof(*copy));
+	if (copy == NULL)
+		return false;
+	*copy = *from;
+	tape_node_append(parent, copy, key, key_length);
+	return true;
+}
+
 struct tape_node *tape_node_get(const struct tape_node *node, const char *key)
 {
 	if (node == NULL || node->type != TAPE_NODE_MAPPING)

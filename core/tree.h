@@ -35,6 +35,11 @@ TAPE_MUST_CHECK struct tape_node *tape_node_new(struct tape_arena *arena, enum t
 void tape_node_append(struct tape_node *parent, struct tape_node *child, const char *key,
                       size_t key_length);
 
+/* Hang a copy of `from` there, which shares all below it. Returns false without memory. */
+TAPE_MUST_CHECK bool tape_node_share(struct tape_arena *arena, struct tape_node *parent,
+                                     const struct tape_node *from, const char *key,
+                                     size_t key_length);
+
 /* Find a mapping's value by key (zero-terminated); NULL where `node` is no mapping or lacks it. */
 struct tape_node *tape_node_get(const struct tape_node *node, const char *key);
 

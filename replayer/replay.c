@@ -472,7 +472,7 @@ static CK_RV answer(const struct record *record, const uintptr_t *words,
 		                            .rules = &engine.options.rules,
 		                            .part = record->part };
 	const struct tape_value *out =
-		tape_names_answer(&names, &engine.scratch, record->function, live, record->out);
+		tape_names_answer(&names, &engine.scratch, record->function, record->out);
 	if (out == NULL)
 		return CKR_HOST_MEMORY;
 	size_t filled = tape_answer(&names, record->function, words, live, out);

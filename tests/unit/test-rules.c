@@ -266,7 +266,7 @@ static const struct tape_value *answered(const char *in, const char *out)
 	struct tape_value values[TAPE_MAX_ARGUMENTS];
 	struct tape_value *ins = inputs(TAPE_FN_C_GetAttributeValue, in);
 	assert_int_equal(tape_parse_out(&parse, function, read_yaml(out), 1, ins, values), 0);
-	const struct tape_value *named = tape_names_answer(&compare, &arena, function, ins, values);
+	const struct tape_value *named = tape_names_answer(&compare, &arena, function, values);
 	assert_non_null(named);
 	/* What was recorded stays what it was. */
 	const struct tape_value *recorded = tape_value_child(&values[2], 0);
