@@ -96,4 +96,12 @@ typedef void tape_unreturned_fn(const char *path, const struct tape_item *call);
 TAPE_MUST_CHECK int tape_cli_check(const char *path, tape_unreturned_fn *unreturned,
                                    struct tape_summary *ret_summary, struct tape_error *error);
 
+/* The same; `returned` is told of every call that returned, in the order of the returns. */
+struct tape_value;
+typedef void tape_returned_fn(void *context, const struct tape_item *call,
+                              const struct tape_value *in, const struct tape_value *out,
+                              uint64_t rv);
+TAPE_MUST_CHECK int tape_cli_watch(const char *path, tape_returned_fn *returned, void *context,
+                                   struct tape_summary *ret_summary, struct tape_error *error);
+
 #endif

@@ -19,6 +19,7 @@
 #include "cli/run.h"
 #include "core/buf.h"
 #include "core/rules.h"
+#include "replayer/keys/keyring.h"
 #include "replayer/progress.h"
 
 static const char usage[] =
@@ -42,6 +43,10 @@ static const char usage[] =
 	"                           what the program draws at random by itself\n"
 	"      --rules FILE         such rules, as p11tape rules writes them; those of --match\n"
 	"                           stand before these, and these before the trace's own\n"
+	"      --key SELECTOR,FILE  sign, decrypt and derive with the private key in FILE (PEM)\n"
+	"                           where the recording has no answer; SELECTOR says whose it\n"
+	"                           is: CKA_ID=0a1b, CKA_LABEL=text, handle=5, or several\n"
+	"                           with + between them\n"
 	"      --reproduce-crash    where a call did not return in the recording, raise\n"
 	"                           SIGSEGV in it, once all other calls have come\n"
 	"      --reproduce-hang     the same, but never return from it\n"
@@ -56,7 +61,8 @@ static const char usage[] =
 struct replay {
 	const char *trace, *mode, *report, *no_return, *rules_file;
 	bool verbose;
-	struct tape_buf secrets, rules; /* a line each */
+	struct tape_buf secrets, rules, keys; /* a line each */
+	struct keyring *ring;                 /* NULL where no key is given */
 	char report_path[PATH_MAX], progress_path[PATH_MAX];
 	bool report_is_ours; /* a temporary file */
 	struct tape_progress *progress;
@@ -132,11 +138,44 @@ static bool make_progress(struct replay *replay)
 	return true;
 }
 
+/* The keys that are given, before the program is started for one that is none. */
+static int open_keys(struct replay *replay, struct tape_error *error)
+{
+	char library[PATH_MAX];
+	if (replay->keys.length == 0)
+		return 0;
+	tape_put_char(&replay->keys, '\0');
+	if (replay->keys.failed)
+		return tape_error_set(error, TAPE_E_MEMORY, 0, "out of memory");
+	if (!tape_cli_find(KEYRING_LIBRARY, library))
+		return tape_error_set(error, TAPE_E_SYSTEM, 0,
+		                      "this p11tape was built without test keys: " KEYRING_LIBRARY
+		                      " is neither beside the program nor where modules are "
+		                      "installed");
+	return keyring_open(&replay->ring, replay->keys.data, library, error);
+}
+
+static uint64_t identify(void *context, uint64_t session, uint64_t object)
+{
+	(void)context, (void)session;
+	return object;
+}
+
+static void learn(void *context, const struct tape_item *call, const struct tape_value *in,
+                  const struct tape_value *out, uint64_t rv)
+{
+	struct replay *replay = context;
+	keyring_learn(replay->ring, &tape_functions[call->function], in, out, (CK_RV)rv, call->line,
+	              identify, replay);
+}
+
 /* Read every trace to its end once, so that the program is not started for one that is broken. */
 static int check_set(struct replay *replay)
 {
 	struct tape_error error = { 0 };
 	struct tape_summary summary;
+	if (open_keys(replay, &error) < 0)
+		return tape_cli_fail("replay: --key: %s", error.sentence);
 	if (tape_set_read(&replay->set, replay->trace, &error) < 0)
 		return tape_cli_fail_at(replay->set.path, &error);
 	replay->totals = calloc(replay->set.count, sizeof(*replay->totals));
@@ -146,10 +185,15 @@ static int check_set(struct replay *replay)
 		char path[PATH_MAX];
 		if (!tape_set_path(path, replay->trace, replay->set.members[i].name))
 			return tape_cli_fail("%s: the path is too long", replay->trace);
-		if (tape_cli_check(path, NULL, &summary, &error) < 0)
+		int result = replay->ring == NULL
+		                     ? tape_cli_check(path, NULL, &summary, &error)
+		                     : tape_cli_watch(path, learn, replay, &summary, &error);
+		if (result < 0)
 			return tape_cli_fail_at(path, &error);
 		replay->totals[i] = summary.calls - summary.finds;
 	}
+	if (replay->ring != NULL && keyring_check(replay->ring, true, &error) < 0)
+		return tape_cli_fail("replay: --key: %s", error.sentence);
 	return TAPE_EXIT_GOOD;
 }
 
@@ -162,6 +206,7 @@ static void clean_up(struct replay *replay)
 	if (replay->report_is_ours)
 		unlink(replay->report_path);
 	tape_set_free(&replay->set);
+	keyring_close(replay->ring);
 	free(replay->totals);
 }
 
@@ -288,6 +333,7 @@ static int run(struct replay *replay, char **command, char **arguments)
 		{ "P11TAPE_REPLAY_PROGRESS", replay->progress_path },
 		{ "P11TAPE_REPLAY_SECRET",
 		  replay->secrets.length > 1 ? replay->secrets.data : NULL },
+		{ "P11TAPE_REPLAY_KEY", replay->keys.length > 1 ? replay->keys.data : NULL },
 		{ "P11TAPE_REPLAY_MATCH", replay->rules.length > 1 ? replay->rules.data : NULL },
 		{ "P11TAPE_REPLAY_RULES", replay->rules_file == NULL ? NULL : rules_file },
 	};
@@ -328,6 +374,23 @@ static bool add_secret(struct replay *replay, const char *text)
 	return true;
 }
 
+/* The program may run in another directory: the file is named from the root. */
+static bool add_key(struct replay *replay, const char *text)
+{
+	char path[PATH_MAX];
+	const char *comma = strchr(text, ',');
+	if (comma == NULL || comma == text || comma[1] == '\0' || strchr(text, '\n') != NULL) {
+		tape_cli_fail("replay: --key is SELECTOR,FILE, such as CKA_ID=0a1b,key.pem");
+		return false;
+	}
+	if (!tape_cli_absolute(comma + 1, path))
+		return false;
+	tape_put(&replay->keys, text, (size_t)(comma + 1 - text));
+	tape_put_text(&replay->keys, path);
+	tape_put_char(&replay->keys, '\n');
+	return true;
+}
+
 static bool add_rule(struct replay *replay, const char *text, struct tape_error *error)
 {
 	static struct tape_rules rules; /* only to be checked; large */
@@ -351,6 +414,7 @@ static int parse(struct replay *replay, int argc, char **argv)
 		{ "secret", required_argument, NULL, 's' },
 		{ "match", required_argument, NULL, 'M' },
 		{ "rules", required_argument, NULL, 'R' },
+		{ "key", required_argument, NULL, 'k' },
 		{ "reproduce-crash", no_argument, NULL, 'C' },
 		{ "reproduce-hang", no_argument, NULL, 'H' },
 		{ "report", required_argument, NULL, 'r' },
@@ -388,6 +452,10 @@ static int parse(struct replay *replay, int argc, char **argv)
 				return tape_cli_fail("%s", error.sentence);
 			replay->rules_file = optarg;
 			break;
+		case 'k':
+			if (!add_key(replay, optarg))
+				return TAPE_EXIT_BAD;
+			break;
 		case 'C':
 		case 'H':
 			replay->no_return = option == 'C' ? "crash" : "hang";
@@ -418,8 +486,10 @@ int tape_cmd_replay(int argc, char **argv)
 	struct replay replay = { .mode = "strict" };
 	tape_buf_init(&replay.secrets, NULL, 0, (size_t)1 << 20);
 	tape_buf_init(&replay.rules, NULL, 0, (size_t)1 << 20);
+	tape_buf_init(&replay.keys, NULL, 0, (size_t)1 << 20);
 	int status = parse(&replay, argc, argv);
 	tape_buf_done(&replay.secrets);
 	tape_buf_done(&replay.rules);
+	tape_buf_done(&replay.keys);
 	return status;
 }

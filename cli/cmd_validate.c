@@ -37,6 +37,8 @@ struct check {
 	uint64_t highest;              /* id so far */
 	unsigned char ids[ID_WINDOW / 8];
 	unsigned char threads[MAX_THREADS / 8];
+	tape_returned_fn *returned;
+	void *context;
 };
 
 static bool get_bit(const unsigned char *bits, uint64_t index)
@@ -160,12 +162,15 @@ static int check_return(struct check *check, struct tape_half *half, struct tape
 		                      item->id);
 	tape_open_remove(&check->open, call);
 	int result = 0;
-	if (call->item.kind == TAPE_ITEM_CALL)
+	if (call->item.kind == TAPE_ITEM_CALL) {
 		result = tape_parse_out(&parse, &tape_functions[call->item.function], item->out,
 		                        item->line, call->note, out);
-	else if (item->out != NULL)
+		if (result >= 0 && check->returned != NULL)
+			check->returned(check->context, &call->item, call->note, out, item->rv);
+	} else if (item->out != NULL) {
 		result = tape_error_set(error, TAPE_E_INVALID, item->line,
 		                        "a notification has no outputs");
+	}
 	tape_halves_give(&check->halves, call);
 	return result;
 }
@@ -248,23 +253,36 @@ static int check_all(struct check *check, struct tape_error *error)
 	return result;
 }
 
+static int check_trace(struct check *check, const char *path, struct tape_summary *ret_summary,
+                       struct tape_error *error)
+{
+	int result = tape_halves_init(&check->halves, path, error);
+	if (result < 0)
+		return result;
+	result = check_all(check, error);
+	if (result < 0)
+		check->unreturned = NULL;
+	close_open(check);
+	check->summary.torn = tape_reader_torn(check->halves.reader);
+	tape_halves_give(&check->halves, check->header);
+	tape_halves_done(&check->halves);
+	if (result >= 0)
+		*ret_summary = check->summary;
+	return result;
+}
+
 int tape_cli_check(const char *path, tape_unreturned_fn *unreturned,
                    struct tape_summary *ret_summary, struct tape_error *error)
 {
 	struct check check = { .unreturned = unreturned };
-	int result = tape_halves_init(&check.halves, path, error);
-	if (result < 0)
-		return result;
-	result = check_all(&check, error);
-	if (result < 0)
-		check.unreturned = NULL;
-	close_open(&check);
-	check.summary.torn = tape_reader_torn(check.halves.reader);
-	tape_halves_give(&check.halves, check.header);
-	tape_halves_done(&check.halves);
-	if (result >= 0)
-		*ret_summary = check.summary;
-	return result;
+	return check_trace(&check, path, ret_summary, error);
+}
+
+int tape_cli_watch(const char *path, tape_returned_fn *returned, void *context,
+                   struct tape_summary *ret_summary, struct tape_error *error)
+{
+	struct check check = { .returned = returned, .context = context };
+	return check_trace(&check, path, ret_summary, error);
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
