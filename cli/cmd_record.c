@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * p11tape record: run a program with the recorder where its arguments say {}.
+ * p11tape record: run a program with the recorder before its module: as it is, or where its arguments
+ * say {}.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,20 +19,26 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/interpose.h"
 #include "cli/rules.h"
 #include "cli/run.h"
 #include "core/redact.h"
 
 static const char usage[] =
-	"usage: p11tape record -m MODULE [options] -- COMMAND [ARG…]\n"
+	"usage: p11tape record [-m MODULE] [options] -- COMMAND [ARG…]\n"
 	"\n"
-	"Runs COMMAND and records its PKCS#11 calls. Every {} in its arguments becomes\n"
-	"the path of the recorder, which stands before MODULE and writes the trace:\n"
+	"Runs COMMAND and records its PKCS#11 calls, of every module that it loads:\n"
+	"\n"
+	"  p11tape record -- certutil -L -d sql:db -h all\n"
+	"\n"
+	"Or every {} in its arguments becomes the path of the recorder, which then stands\n"
+	"before MODULE:\n"
 	"\n"
 	"  p11tape record -m libsofthsm2.so -- pkcs11-tool --module {} -O\n"
 	"\n"
-	"  -m, --module MODULE  the module to record: a path, or a name that the loader\n"
-	"                       or p11-kit knows\n"
+	"  -m, --module MODULE  without {}: which modules to record, by a pattern for their\n"
+	"                       paths or names (all of them); with {}: the module, by its\n"
+	"                       path or by a name that the loader or p11-kit knows\n"
 	"  -o, --output TRACE   where to (p11tape.yaml); an older trace there is kept as\n"
 	"                       TRACE.old. %p is the process, %e the program, %m the\n"
 	"                       module, %n a number, %t the time, %% a %\n"
@@ -230,8 +237,9 @@ static bool is_newer(const char *path, const struct timespec *start)
 	       (status.st_ctim.tv_sec == start->tv_sec && status.st_ctim.tv_nsec >= start->tv_nsec);
 }
 
-/* Say on a terminal what was recorded, and everywhere that nothing was. */
-static void summarise(const char *trace, const char *program, const struct timespec *start)
+/* Say on a terminal what was recorded, and everywhere that nothing was. Returns whether anything was. */
+static bool summarise(const char *trace, const char *program, const char *hint,
+                      const struct timespec *start)
 {
 	char pattern[2 * PATH_MAX];
 	bool talk = isatty(STDERR_FILENO);
@@ -252,9 +260,9 @@ static void summarise(const char *trace, const char *program, const struct times
 	}
 	globfree(&files);
 	if (!found)
-		tape_cli_warn("no PKCS#11 module was loaded by %s, so there is no trace; see that "
-		              "the argument with {} is the one that names its module",
-		              program);
+		tape_cli_warn("no PKCS#11 module was loaded by %s, so there is no trace%s", program,
+		              hint);
+	return found;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -278,12 +286,20 @@ struct settings {
 	bool twice;
 };
 
+/* How the recorder comes before the module: by {} in the arguments, or by itself. */
+struct way {
+	char **arguments;
+	const char *target;               /* NULL: the recorder finds its targets */
+	struct tape_interpose *interpose; /* NULL: the arguments name the recorder */
+};
+
 /* Run the command and write its trace to `shown`. *ret_started says whether it ran. */
-static int record_once(const struct settings *settings, const char *target, const char *shown,
-                       char **arguments, bool *ret_started)
+static int record_once(const struct settings *settings, const struct way *way, const char *shown,
+                       bool *ret_started)
 {
 	char trace[PATH_MAX];
 	char variable[PATH_MAX];
+	struct tape_variables variables = { .count = 0 };
 	struct timespec start;
 	*ret_started = false;
 	if (!tape_cli_absolute(shown, trace))
@@ -292,16 +308,20 @@ static int record_once(const struct settings *settings, const char *target, cons
 		return tape_cli_fail("%s: the path is too long", shown);
 	if (prepare_trace(shown, trace) != TAPE_EXIT_GOOD)
 		return TAPE_EXIT_BAD;
-	const struct tape_variable variables[] = {
-		{ "P11TAPE_MODULE", target },
-		{ "P11TAPE_TRACE", variable },
-		{ "P11TAPE_REDACT", settings->redact },
-	};
+	/* Where the recorder finds its targets each copy of it has its own beside it. */
+	tape_variables_set(&variables, "P11TAPE_MODULE", way->target == NULL ? "" : way->target);
+	tape_variables_set(&variables, "P11TAPE_TRACE", variable);
+	tape_variables_set(&variables, "P11TAPE_REDACT", settings->redact);
+	if (way->interpose != NULL)
+		tape_interpose_variables(way->interpose, &variables);
 	/* The clock that files are stamped by. */
 	clock_gettime(CLOCK_REALTIME_COARSE, &start);
-	int status = tape_run(arguments, variables, TAPE_ARRAY_SIZE(variables), ret_started);
-	if (*ret_started)
-		summarise(shown, arguments[0], &start);
+	int status = tape_run(way->arguments, &variables, ret_started);
+	const char *hint = "; see that the argument with {} is the one that names its module";
+	if (*ret_started &&
+	    !summarise(trace, way->arguments[0], way->interpose == NULL ? hint : "", &start) &&
+	    way->interpose != NULL)
+		tape_interpose_explain(way->arguments[0]);
 	return status;
 }
 
@@ -312,7 +332,7 @@ static bool prepare_token(const char *before)
 	char option[] = "-c";
 	char *arguments[] = { shell, option, (char *)(uintptr_t)before, NULL };
 	bool started;
-	int status = before == NULL ? 0 : tape_run(arguments, NULL, 0, &started);
+	int status = before == NULL ? 0 : tape_run(arguments, NULL, &started);
 	if (status != 0)
 		tape_cli_fail("the command of --before ended with %d", status);
 	return status == 0;
@@ -332,7 +352,7 @@ static void remove_directory(const char *path)
 }
 
 /* The second run's traces are of use for the rules only: they are beside no other, and not kept. */
-static int record_twice(const struct settings *settings, const char *target, char **arguments)
+static int record_twice(const struct settings *settings, const struct way *way)
 {
 	char directory[PATH_MAX];
 	char second[PATH_MAX];
@@ -343,7 +363,7 @@ static int record_twice(const struct settings *settings, const char *target, cha
 		return tape_cli_fail("record: --twice compares traces by their names: no %% in -o");
 	if (!prepare_token(settings->before))
 		return TAPE_EXIT_BAD;
-	int status = record_once(settings, target, settings->trace, arguments, &started);
+	int status = record_once(settings, way, settings->trace, &started);
 	if (!started || access(settings->trace, F_OK) != 0)
 		return status;
 	if (!prepare_token(settings->before))
@@ -356,7 +376,7 @@ static int record_twice(const struct settings *settings, const char *target, cha
 	int again = TAPE_EXIT_BAD;
 	started = false;
 	if ((size_t)snprintf(second, sizeof(second), "%s/%s", directory, name) < sizeof(second))
-		again = record_once(settings, target, second, arguments, &started);
+		again = record_once(settings, way, second, &started);
 	if (started && again != status)
 		tape_cli_warn("the second run ended with %d, the first one with %d", again, status);
 	if (started && tape_cli_rules(settings->trace, second, true) == TAPE_EXIT_BAD)
@@ -365,31 +385,41 @@ static int record_twice(const struct settings *settings, const char *target, cha
 	return status != 0 ? status : again;
 }
 
-static int record(const struct settings *settings, char **command)
+static int record(const struct settings *settings, const struct way *way)
+{
+	bool started;
+	return settings->twice ? record_twice(settings, way)
+	                       : record_once(settings, way, settings->trace, &started);
+}
+
+/* The recorder stands where the arguments say {}. */
+static int record_configured(const struct settings *settings, char **command)
 {
 	char recorder[PATH_MAX];
 	char target[PATH_MAX];
-	bool any;
-	bool started;
 	if (settings->module == NULL)
-		return tape_cli_fail("record: name the module to record with -m");
-	if (settings->before != NULL && !settings->twice)
-		return tape_cli_fail("record: --before is for --twice");
+		return tape_cli_fail("record: name the module to record with -m, since an argument "
+		                     "has {}");
 	if (!tape_cli_find_module(settings->module, target) || !tape_cli_recorder(target, recorder))
 		return TAPE_EXIT_BAD;
-	char **arguments = tape_run_arguments(command, recorder, &any);
-	if (arguments == NULL)
+	const struct way way = { .arguments = tape_run_arguments(command, recorder),
+		                 .target = target };
+	if (way.arguments == NULL)
 		return tape_cli_fail("out of memory");
-	int status = TAPE_EXIT_BAD;
-	if (!any)
-		tape_cli_fail("record: no argument of %s has {}, and an unmodified command line "
-		              "cannot be recorded yet: put {} where it names its module",
-		              command[0]);
-	else if (settings->twice)
-		status = record_twice(settings, target, arguments);
-	else
-		status = record_once(settings, target, settings->trace, arguments, &started);
-	tape_run_free(arguments);
+	int status = record(settings, &way);
+	tape_run_free(way.arguments);
+	return status;
+}
+
+/* The recorder steps in where the program looks up its modules' entry points. */
+static int record_unmodified(const struct settings *settings, char **command)
+{
+	struct tape_interpose interpose;
+	const struct way way = { .arguments = command, .interpose = &interpose };
+	int status = tape_interpose_begin(&interpose, command[0], settings->module);
+	if (status == TAPE_EXIT_GOOD)
+		status = record(settings, &way);
+	tape_interpose_end(&interpose);
 	return status;
 }
 
@@ -437,5 +467,9 @@ int tape_cmd_record(int argc, char **argv)
 	}
 	if (optind == argc)
 		return tape_cli_fail("record: name a command behind --");
-	return record(&settings, argv + optind);
+	if (settings.before != NULL && !settings.twice)
+		return tape_cli_fail("record: --before is for --twice");
+	char **command = argv + optind;
+	return tape_run_is_configured(command) ? record_configured(&settings, command)
+	                                       : record_unmodified(&settings, command);
 }

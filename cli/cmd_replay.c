@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * p11tape replay: run a program with the replayer where its arguments say {}, and say afterwards
+ * p11tape replay: run a program with the replayer in its module's place, and say afterwards
  * whether it did what was recorded. The replayer cannot set its host's exit status, and many
  * programs end without a word to their modules: a page that both share tells how far it came.
  */
@@ -16,6 +16,7 @@
 
 #include "cli/cli.h"
 #include "cli/halves.h"
+#include "cli/interpose.h"
 #include "cli/run.h"
 #include "core/buf.h"
 #include "core/rules.h"
@@ -25,8 +26,12 @@
 static const char usage[] =
 	"usage: p11tape replay TRACE [options] -- COMMAND [ARG…]\n"
 	"\n"
-	"Runs COMMAND against the trace, without the module that was recorded. Every {}\n"
-	"in its arguments becomes the path of the replayer:\n"
+	"Runs COMMAND against the trace, without the module that was recorded: where it\n"
+	"asks for that module it gets the replayer.\n"
+	"\n"
+	"  p11tape replay p11tape.yaml -- certutil -L -d sql:db -h all\n"
+	"\n"
+	"Or every {} in its arguments becomes the path of the replayer:\n"
 	"\n"
 	"  p11tape replay p11tape.yaml -- pkcs11-tool --module {} -O\n"
 	"\n"
@@ -68,7 +73,8 @@ struct replay {
 	struct tape_progress *progress;
 	size_t progress_size;
 	struct tape_set set;
-	uint64_t *totals; /* calls of each trace, discovery left out */
+	struct tape_interpose *interpose; /* NULL: the arguments name the replayer */
+	uint64_t *totals;                 /* calls of each trace, discovery left out */
 };
 
 static bool temporary(char path[PATH_MAX], int *ret_fd)
@@ -281,9 +287,11 @@ static bool judge(const struct replay *replay, const char *program)
 		/* The replayer said why on the program's standard error. */
 		return false;
 	if (progress->magic != TAPE_PROGRESS_MAGIC) {
-		tape_cli_warn("no call was served: %s did not load the replayer; see that the "
-		              "argument with {} is the one that names its module",
-		              program);
+		tape_cli_warn("no call was served: %s did not load the %s", program,
+		              replay->interpose == NULL
+		                      ? "replayer; see that the argument with {} is the one that "
+		                        "names its module"
+		                      : "module that was recorded");
 		return false;
 	}
 	bool good = diverged == 0;
@@ -308,6 +316,12 @@ static bool judge(const struct replay *replay, const char *program)
 	return good;
 }
 
+/* Lines that were given, or NULL for none; all end with a zero byte. */
+static const char *text_or_null(const struct tape_buf *lines)
+{
+	return lines->length > 1 ? lines->data : NULL;
+}
+
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static int run(struct replay *replay, char **command, char **arguments)
@@ -325,41 +339,63 @@ static int run(struct replay *replay, char **command, char **arguments)
 	tape_put_char(&replay->rules, '\0');
 	if (replay->secrets.failed || replay->rules.failed)
 		return tape_cli_fail("out of memory");
-	const struct tape_variable variables[] = {
-		{ "P11TAPE_REPLAY", trace },
-		{ "P11TAPE_REPLAY_MODE", replay->mode },
-		{ "P11TAPE_REPLAY_NO_RETURN", replay->no_return },
-		{ "P11TAPE_REPLAY_REPORT", replay->report_path },
-		{ "P11TAPE_REPLAY_PROGRESS", replay->progress_path },
-		{ "P11TAPE_REPLAY_SECRET",
-		  replay->secrets.length > 1 ? replay->secrets.data : NULL },
-		{ "P11TAPE_REPLAY_KEY", replay->keys.length > 1 ? replay->keys.data : NULL },
-		{ "P11TAPE_REPLAY_MATCH", replay->rules.length > 1 ? replay->rules.data : NULL },
-		{ "P11TAPE_REPLAY_RULES", replay->rules_file == NULL ? NULL : rules_file },
-	};
-	int status = tape_run(arguments, variables, TAPE_ARRAY_SIZE(variables), &started);
+	struct tape_variables variables = { .count = 0 };
+	tape_variables_set(&variables, "P11TAPE_REPLAY", trace);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_MODE", replay->mode);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_NO_RETURN", replay->no_return);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_REPORT", replay->report_path);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_PROGRESS", replay->progress_path);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_SECRET", text_or_null(&replay->secrets));
+	tape_variables_set(&variables, "P11TAPE_REPLAY_KEY", text_or_null(&replay->keys));
+	tape_variables_set(&variables, "P11TAPE_REPLAY_MATCH", text_or_null(&replay->rules));
+	tape_variables_set(&variables, "P11TAPE_REPLAY_RULES",
+	                   replay->rules_file == NULL ? NULL : rules_file);
+	if (replay->interpose != NULL)
+		tape_interpose_variables(replay->interpose, &variables);
+	int status = tape_run(arguments, &variables, &started);
 	if (started && !judge(replay, command[0]) && status == 0)
 		return TAPE_EXIT_FOUND;
+	return status;
+}
+
+/* The replayer stands where the arguments say {}. */
+static int replay_configured(struct replay *replay, const char *replayer, char **command)
+{
+	char **arguments = tape_run_arguments(command, replayer);
+	if (arguments == NULL)
+		return tape_cli_fail("out of memory");
+	int status = run(replay, command, arguments);
+	tape_run_free(arguments);
+	return status;
+}
+
+/* The replayer is loaded for the module that was recorded, by the path that the program asks for. */
+static int replay_unmodified(struct replay *replay, const char *replayer, char **command)
+{
+	struct tape_interpose interpose;
+	struct tape_reader *reader;
+	struct tape_error error;
+	if (tape_reader_open(&reader, replay->trace, &error) < 0)
+		return tape_cli_fail_at(replay->trace, &error);
+	replay->interpose = &interpose;
+	const struct tape_header *header = tape_reader_header(reader);
+	int status = tape_interpose_begin(&interpose, command[0], NULL);
+	if (status == TAPE_EXIT_GOOD)
+		status = tape_interpose_serve(&interpose, header->module, header->prefix, replayer);
+	if (status == TAPE_EXIT_GOOD)
+		status = run(replay, command, command);
+	tape_interpose_end(&interpose);
+	tape_reader_close(reader);
 	return status;
 }
 
 static int prepare(struct replay *replay, char **command)
 {
 	char replayer[PATH_MAX];
-	bool any;
 	if (!tape_cli_replayer(replay->trace, replayer))
 		return TAPE_EXIT_BAD;
-	char **arguments = tape_run_arguments(command, replayer, &any);
-	if (arguments == NULL)
-		return tape_cli_fail("out of memory");
-	int status = TAPE_EXIT_BAD;
-	if (any)
-		status = run(replay, command, arguments);
-	else
-		tape_cli_fail("replay: no argument of %s has {}, and an unmodified command line "
-		              "cannot be replayed to yet: put {} where it names its module",
-		              command[0]);
-	tape_run_free(arguments);
+	int status = tape_run_is_configured(command) ? replay_configured(replay, replayer, command)
+	                                             : replay_unmodified(replay, replayer, command);
 	clean_up(replay);
 	return status;
 }

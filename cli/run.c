@@ -12,14 +12,20 @@
 
 #include "cli/cli.h"
 
-static char *replace(const char *text, const char *path, bool *any)
+bool tape_run_is_configured(char **arguments)
+{
+	for (; *arguments != NULL; arguments++)
+		if (strstr(*arguments, "{}") != NULL)
+			return true;
+	return false;
+}
+
+static char *replace(const char *text, const char *path)
 {
 	size_t length = strlen(text);
 	size_t path_length = strlen(path);
-	for (const char *at = text; (at = strstr(at, "{}")) != NULL; at += 2) {
+	for (const char *at = text; (at = strstr(at, "{}")) != NULL; at += 2)
 		length += path_length;
-		*any = true;
-	}
 	char *copy = malloc(length + 1);
 	char *to = copy;
 	if (copy == NULL)
@@ -32,15 +38,14 @@ static char *replace(const char *text, const char *path, bool *any)
 	return copy;
 }
 
-char **tape_run_arguments(char **arguments, const char *path, bool *ret_any)
+char **tape_run_arguments(char **arguments, const char *path)
 {
 	size_t count = 0;
 	while (arguments[count] != NULL)
 		count++;
 	char **copy = calloc(count + 1, sizeof(*copy));
-	*ret_any = false;
 	for (size_t i = 0; copy != NULL && i < count; i++) {
-		copy[i] = replace(arguments[i], path, ret_any);
+		copy[i] = replace(arguments[i], path);
 		if (copy[i] == NULL) {
 			tape_run_free(copy);
 			return NULL;
@@ -93,12 +98,11 @@ static void restore_signals(const struct sigaction before[TAPE_ARRAY_SIZE(while_
 }
 
 /* In the child. Comes back only to say why through `to`. */
-static void start(char **arguments, const struct tape_variable *variables, size_t count, int to)
+static void start(char **arguments, const struct tape_variables *variables, int to)
 {
 	int reason = 0;
-	for (size_t i = 0; i < count && reason == 0; i++)
-		if (variables[i].value != NULL &&
-		    setenv(variables[i].name, variables[i].value, 1) != 0)
+	for (size_t i = 0; variables != NULL && i < variables->count && reason == 0; i++)
+		if (setenv(variables->list[i].name, variables->list[i].value, 1) != 0)
 			reason = errno;
 	if (reason == 0) {
 		execvp(arguments[0], arguments);
@@ -107,6 +111,14 @@ static void start(char **arguments, const struct tape_variable *variables, size_
 	while (write(to, &reason, sizeof(reason)) < 0 && errno == EINTR)
 		;
 	_exit(127);
+}
+
+void tape_variables_set(struct tape_variables *variables, const char *name, const char *value)
+{
+	if (value == NULL || variables->count == TAPE_ARRAY_SIZE(variables->list))
+		return;
+	variables->list[variables->count].name = name;
+	variables->list[variables->count++].value = value;
 }
 
 static int wait_for(pid_t pid)
@@ -119,8 +131,7 @@ static int wait_for(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int tape_run(char **arguments, const struct tape_variable *variables, size_t count,
-             bool *ret_started)
+int tape_run(char **arguments, const struct tape_variables *variables, bool *ret_started)
 {
 	struct sigaction before[TAPE_ARRAY_SIZE(while_running)];
 	sigset_t all;
@@ -139,7 +150,7 @@ int tape_run(char **arguments, const struct tape_variable *variables, size_t cou
 	if (pid == 0) {
 		restore_signals(before);
 		sigprocmask(SIG_SETMASK, &mask, NULL);
-		start(arguments, variables, count, fds[1]);
+		start(arguments, variables, fds[1]);
 	}
 	int fork_errno = errno;
 	child = (sig_atomic_t)pid;

@@ -11,24 +11,33 @@
 
 #include "core/attributes.h"
 
-struct tape_variable {
-	const char *name, *value; /* a value of NULL leaves the variable as it is */
+/* What the program gets in its environment; the texts stay the caller's. */
+struct tape_variables {
+	struct {
+		const char *name, *value;
+	} list[32];
+	size_t count;
 };
 
+/* Set a variable; a value of NULL leaves it as it is in ours. There are never more than have room. */
+void tape_variables_set(struct tape_variables *variables, const char *name, const char *value);
+
+/* Whether an argument has {}: our module is named there. Else the program is run as it is. */
+bool tape_run_is_configured(char **arguments);
+
 /*
- * Copy the arguments with every {} replaced by `path`. *ret_any says whether there was one.
- * Returns NULL without memory; tape_run_free() gives the copy back.
+ * Copy the arguments with every {} replaced by `path`. Returns NULL without memory; tape_run_free() gives
+ * the copy back.
  */
-TAPE_MUST_CHECK char **tape_run_arguments(char **arguments, const char *path, bool *ret_any);
+TAPE_MUST_CHECK char **tape_run_arguments(char **arguments, const char *path);
 void tape_run_free(char **arguments);
 
 /*
- * Run a program and wait for it. SIGINT and SIGQUIT are its own business while it runs; SIGTERM
+ * Run a program and wait for it; `variables` may be NULL. SIGINT and SIGQUIT are its own business while it runs; SIGTERM
  * and SIGHUP are passed on to it. Returns the status to exit with: the program's own, 128 + the
  * number of the signal that ended it, 126 or 127 (with a sentence, and *ret_started false) if it
  * did not start.
  */
-int tape_run(char **arguments, const struct tape_variable *variables, size_t count,
-             bool *ret_started);
+int tape_run(char **arguments, const struct tape_variables *variables, bool *ret_started);
 
 #endif

@@ -314,6 +314,7 @@ static void read_header(struct tape_header *header, const struct tape_node *node
 		header->forked_from = number_of(process, "forked-from", header->parent);
 	header->load = number_of(node, "load", 1);
 	header->module = text_of(tape_node_get(node, "module"), "path");
+	header->prefix = text_of(tape_node_get(node, "module"), "prefix");
 	header->entries = entries_of(tape_node_get(tape_node_get(node, "module"), "exports"));
 	header->ulong_size = (unsigned int)number_of(tape_node_get(node, "abi"), "ulong", 0);
 	header->names = tape_node_get(node, "names");

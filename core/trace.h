@@ -55,7 +55,7 @@ static inline bool tape_item_returns(const struct tape_item *item)
 /* What the first item says. Text is zero-terminated, "" where it is not said; owned by the reader. */
 struct tape_header {
 	uint64_t format;
-	const char *version, *started, *program, *module, *redact;
+	const char *version, *started, *program, *module, *prefix, *redact;
 	uint64_t pid, start, parent, group;
 	uint64_t forked_from;  /* the recorded process that this one was forked from; 0 for none */
 	uint64_t forked_after; /* the last call that it had begun */

@@ -37,12 +37,17 @@ static int read_all(struct tape_options *options, struct tape_error *error)
 		return result;
 	if (result == 0)
 		memcpy(options->trace, default_trace, sizeof(default_trace));
+	result = tape_config_get(config, "P11TAPE_PREFIX", options->prefix, sizeof(options->prefix),
+	                         error);
+	if (result < 0)
+		return result;
 	return read_redact(options, error);
 }
 
 int tape_options_read(struct tape_options *options, struct tape_error *error)
 {
 	options->redact = TAPE_REDACT_PIN;
+	memcpy(options->prefix, "C_", sizeof("C_"));
 	tape_config_open(&options->config, (const void *)&default_trace);
 	int result = read_all(options, error);
 	tape_config_close(&options->config);

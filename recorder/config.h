@@ -14,6 +14,7 @@
 struct tape_options {
 	char module[PATH_MAX]; /* P11TAPE_MODULE: what to record, as dlopen() takes it */
 	char trace[PATH_MAX];  /* P11TAPE_TRACE: where to, with its %-sequences */
+	char prefix[16];       /* P11TAPE_PREFIX: how the entry points begin; "C_" */
 	unsigned int redact;   /* P11TAPE_REDACT: the policy */
 	struct tape_config config;
 };

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ static struct {
 	void *handle;
 	char module[PATH_MAX]; /* as the loader found it */
 	char trace[PATH_MAX];
+	char prefix[16];
 	char program[256];
 	struct tape_heading heading;
 } target;
@@ -72,10 +74,14 @@ static void find_path(struct start *start, const struct link_map *map)
 	start->module[directory + length] = 0;
 }
 
-static tape_any_fn find_function(void *handle, enum tape_function_id id)
+/* NSS calls the entry points of its softoken NSC_GetFunctionList or FC_GetFunctionList. */
+static tape_any_fn find_function(void *handle, const char *prefix, enum tape_function_id id)
 {
 	tape_any_fn function;
-	void *symbol = dlsym(handle, tape_functions[id].name.text);
+	char name[64];
+	snprintf(name, sizeof(name), "%s%s", tape_functions[id].finds ? prefix : "C_",
+	         tape_functions[id].name.text + 2);
+	void *symbol = dlsym(handle, name);
 	memcpy(&function, &symbol, sizeof(function));
 	/* A target that is linked with us shows our functions as its own. */
 	return function == tape_trampolines[0][id] ? NULL : function;
@@ -85,15 +91,17 @@ static int find_functions(struct start *start)
 {
 	bool any = false;
 	for (size_t i = 0; i < TAPE_FN_COUNT; i++) {
-		start->functions[i] = find_function(start->handle, (enum tape_function_id)i);
+		start->functions[i] = find_function(start->handle, start->options.prefix,
+		                                    (enum tape_function_id)i);
 		any |= tape_functions[i].finds && start->functions[i] != NULL;
 	}
 	if (any)
 		return 0;
 	return tape_error_set(&start->error, TAPE_E_INVALID, 0,
-	                      "%s is not a PKCS#11 module: it has none of C_GetFunctionList, "
-	                      "C_GetInterfaceList and C_GetInterface; %s",
-	                      start->options.module, hint);
+	                      "%s is not a PKCS#11 module: it has none of %sGetFunctionList, "
+	                      "%sGetInterfaceList and %sGetInterface; %s",
+	                      start->options.module, start->options.prefix, start->options.prefix,
+	                      start->options.prefix, hint);
 }
 
 static int open_target(struct start *start)
@@ -154,9 +162,11 @@ static void install(struct start *start)
 	start->handle = NULL;
 	memcpy(target.module, start->module, sizeof(target.module));
 	memcpy(target.trace, start->options.trace, sizeof(target.trace));
+	memcpy(target.prefix, start->options.prefix, sizeof(target.prefix));
 	tape_program_name(target.program, sizeof(target.program));
 	target.heading.pattern = target.trace;
 	target.heading.module = target.module;
+	target.heading.prefix = target.prefix;
 	target.heading.program = target.program;
 	target.heading.redact = start->options.redact;
 	for (size_t i = 0; i < TAPE_FN_COUNT; i++) {

@@ -198,7 +198,12 @@ static void put_header(struct tape_buf *buf, const struct tape_heading *heading,
 		tape_put_quoted(buf, tape_functions[i].name.text, tape_functions[i].name.length);
 		separator = ", ";
 	}
-	TAPE_PUT(buf, "]}, \"abi\": {\"ulong\": ");
+	TAPE_PUT(buf, "]");
+	if (strcmp(heading->prefix, "C_") != 0) {
+		TAPE_PUT(buf, ", \"prefix\": ");
+		tape_put_quoted(buf, heading->prefix, strlen(heading->prefix));
+	}
+	TAPE_PUT(buf, "}, \"abi\": {\"ulong\": ");
 	tape_put_decimal(buf, sizeof(CK_ULONG));
 	TAPE_PUT(buf, ", \"packing\": \"natural\"}, \"redact\": \"");
 	tape_put_text(buf, tape_redact_text(policy));

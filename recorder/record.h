@@ -79,6 +79,7 @@ struct tape_heading {
 	const char *pattern; /* P11TAPE_TRACE */
 	const char *program;
 	const char *module;
+	const char *prefix;          /* of its entry points */
 	bool exports[TAPE_FN_COUNT]; /* the entry points that the target has */
 	unsigned int redact;         /* the policy */
 };

@@ -30,6 +30,8 @@ with_agent() { # MODULE KEY…
 	ssh-add -e "$1"
 }
 program=ssh-agent
+# It is set-gid: an unmodified command line is refused, and p11tape says what works (e2e.unmodified).
+[[ $unmodified == no ]] || exit 0
 row agent-rsa --from "$loader" -- with_agent {} ssh-rsa
 row agent-ec --from "$loader" --varies ecdsa-sha2-nistp256.sig -- with_agent {} ecdsa-sha2-nistp256
 row agent-both --from "$loader" --varies ecdsa-sha2-nistp256.sig -- with_agent {} ssh-rsa ecdsa-sha2-nistp256
