@@ -6,6 +6,8 @@
 # The environment names what is under test: P11TAPE, P11TAPE_RECORDER_SO, P11TAPE_REPLAYER_SO,
 # P11TAPE_SOURCE_DIR, P11TAPE_BUILD_DIR. P11TAPE_ROWS='PATTERN' runs only the rows that match,
 # P11TAPE_KEEP=DIRECTORY keeps everything there, P11TAPE_ROWS_REDACT=POLICY records under another policy than pin.
+# P11TAPE_ROWS_UNMODIFIED=yes runs each row's command as it is: it names its own module, which in the replay is
+# not there, and p11tape steps in by itself.
 #
 # A test whose module needs daemons, or changes what belongs to the machine, has an array `namespaces` of
 # options of unshare(1) before it sources this: all of it then runs there, and what it leaves ends with it.
@@ -51,7 +53,8 @@ trap 'exit 143' TERM INT
 
 # The facts of each row: what tests/programs/report.py makes docs/compatibility.md of.
 results=${P11TAPE_BUILD_DIR:-$work}/programs/$family.tsv
-[[ ${P11TAPE_ROWS_REDACT:-pin} == pin ]] || results=$work/$family.tsv
+unmodified=${P11TAPE_ROWS_UNMODIFIED:-no}
+[[ ${P11TAPE_ROWS_REDACT:-pin} == pin && $unmodified == no ]] || results=$work/$family.tsv
 mkdir -p "$(dirname "$results")"
 : >"$results"
 
@@ -348,6 +351,11 @@ row() {
 		command=("$BASH" -euo pipefail -c '"$@"' "$row" "$@")
 	fi
 
+	if [[ $unmodified == yes ]]; then
+		row_unmodified
+		return
+	fi
+
 	# By itself.
 	attempt direct "" "${command[@]//"{}"/$module}"
 	# Recorded.
@@ -406,6 +414,35 @@ row() {
 	canaries
 	fact "$verdict" "$(count call)" "$(count thread)" "$(count process)" "$why"
 	echo "ok: $family/$row: $verdict"
+	row=""
+}
+
+# The same with an unmodified command line. The program asks for a module at a path of its own, where in the replay
+# nothing is. What a live peer refuses is served, and no more is asked of it.
+row_unmodified() {
+	local asked=$work/asked/${module##*/}
+	mkdir -p "$work/asked"
+	command=("${command[@]//"{}"/$asked}")
+	ln -sf "$module" "$asked"
+	attempt direct "" "${command[@]}"
+	attempt recorded "" "$P11TAPE" record --redact "$policy" -o "$dir/trace.yaml" -- "${command[@]}"
+	[[ -f $dir/trace.yaml ]] || fail "no trace: $(cat "$dir/recorded.out")"
+	like "the recorded run's" direct recorded "$vary" "$varies"
+	look_at_traces
+	if [[ -n $cannot || -n $upto ]]; then
+		echo "ok: $family/$row: recorded"
+	else
+		rm "$asked"
+		attempt replayed hidden "$P11TAPE" replay --verbose "${rules[@]/#/--match=}" --report "$dir/report.json" \
+			"$dir/trace.yaml" -- "${command[@]}"
+		[[ -z $but ]] || forgive "$but"
+		[[ -n $but ]] || grep -qE '^p11tape: replay of .* ([0-9]+) of \1 calls served, 0 divergences$' "$dir/replayed.out" ||
+			fail "not everything was served: $(tail -n 20 "$dir/replayed.out")"
+		sed -i '/^p11tape: replay of /d' "$dir/replayed.out"
+		[[ $served == yes ]] || like "the replayed run's" recorded replayed "" ""
+		echo "ok: $family/$row: replayed"
+	fi
+	canaries
 	row=""
 }
 
