@@ -26,7 +26,8 @@ enum tape_exit {
  */
 typedef int tape_command_fn(int argc, char **argv);
 tape_command_fn tape_cmd_record, tape_cmd_replay, tape_cmd_show, tape_cmd_fmt, tape_cmd_validate,
-	tape_cmd_api, tape_cmd_module, tape_cmd_check, tape_cmd_drive, tape_cmd_rules;
+	tape_cmd_api, tape_cmd_module, tape_cmd_check, tape_cmd_diff, tape_cmd_drive,
+	tape_cmd_rules;
 
 /* Print "p11tape: " and a sentence on standard error. Returns TAPE_EXIT_BAD. */
 int tape_cli_fail(const char *format, ...) TAPE_PRINTF(1, 2);

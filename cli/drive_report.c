@@ -7,60 +7,17 @@
 #include <string.h>
 
 #include "cli/drive.h"
+#include "cli/lines.h"
 #include "core/buf.h"
 #include "core/print.h"
 
-/* How much of one line is shown. */
-#define SHOWN ((size_t)600)
 #define MAX_TEXT ((size_t)1 << 30)
-
-/* Cut what is long; never in the middle of a character. */
-static void cut(struct tape_buf *buf, size_t begin)
-{
-	if (buf->failed || buf->length - begin <= SHOWN)
-		return;
-	buf->length = begin + SHOWN;
-	while (((unsigned char)buf->data[buf->length] & 0xc0) == 0x80)
-		buf->length--;
-	TAPE_PUT(buf, " …");
-}
-
-static void put_call(struct tape_buf *buf, const struct drive_call *call)
-{
-	size_t begin = buf->length;
-	tape_put(buf, call->function->name.text, call->function->name.length);
-	tape_put_char(buf, ' ');
-	if (!tape_print_values(buf, call->function, call->in, false))
-		TAPE_PUT(buf, "{}");
-	cut(buf, begin);
-}
-
-/* A return value as a word: names stand without their quotes. */
-static void put_rv(struct tape_buf *buf, CK_RV rv)
-{
-	const struct tape_name *name = tape_constant_name(TAPE_G_CKR, rv);
-	if (name != NULL)
-		tape_put(buf, name->text, name->length);
-	else
-		tape_put_hexadecimal(buf, rv);
-}
 
 static void put_answer(struct tape_buf *buf, const char *label, const struct drive_call *call,
                        bool returned, CK_RV rv, const struct tape_value *out)
 {
-	size_t begin;
 	tape_put_text(buf, label);
-	begin = buf->length;
-	if (!returned) {
-		TAPE_PUT(buf, "it did not return");
-	} else {
-		put_rv(buf, rv);
-		size_t end = buf->length;
-		tape_put_char(buf, ' ');
-		if (!tape_print_values(buf, call->function, out, true))
-			buf->length = end;
-	}
-	cut(buf, begin);
+	tape_line_answer(buf, call->function, rv, returned ? out : NULL);
 	tape_put_char(buf, '\n');
 }
 
@@ -91,9 +48,9 @@ static void put_sentence(struct tape_buf *buf, const struct drive_call *call, co
 		tape_put_text(buf, what);
 	} else if (strcmp(kind, "rv") == 0) {
 		TAPE_PUT(buf, "returned ");
-		put_rv(buf, call->live_rv);
+		tape_line_rv(buf, call->live_rv);
 		TAPE_PUT(buf, ", not ");
-		put_rv(buf, call->rv);
+		tape_line_rv(buf, call->rv);
 	} else {
 		TAPE_PUT(buf, "gave another ");
 		tape_put_text(buf, call->where);
@@ -174,7 +131,7 @@ void drive_tell(const struct drive *drive, const struct drive_call *call, const 
 		return;
 	tape_buf_init(&buf, room, sizeof(room), MAX_TEXT);
 	tape_put_text(&buf, what == NULL ? "as recorded: " : "not issued: ");
-	put_call(&buf, call);
+	tape_line_call(&buf, call->function, call->in);
 	if (what != NULL) {
 		TAPE_PUT(&buf, ": ");
 		tape_put_text(&buf, what);
@@ -205,7 +162,7 @@ void drive_differ(struct drive *drive, const struct drive_call *call, const char
 		tape_put_text(&buf, sentence.data);
 		put_place(&buf, drive->trace->path, call->item->line, call->item->id);
 		TAPE_PUT(&buf, "  call:     ");
-		put_call(&buf, call);
+		tape_line_call(&buf, call->function, call->in);
 		tape_put_char(&buf, '\n');
 		put_answer(&buf, "  recorded: ", call, call->returned, call->rv, call->out);
 		if (call->live_out != NULL)
@@ -225,7 +182,7 @@ void drive_publish(struct drive *drive, const struct drive_call *call)
 	slot->function = call->item->function;
 	slot->returned = call->returned;
 	tape_buf_init(&buf, slot->call, sizeof(slot->call) - 1, sizeof(slot->call) - 1);
-	put_call(&buf, call);
+	tape_line_call(&buf, call->function, call->in);
 	slot->call[buf.length] = 0;
 	tape_buf_init(&buf, slot->json, sizeof(slot->json) - 1, sizeof(slot->json) - 1);
 	if (!tape_print_values(&buf, call->function, call->in, false))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/varies.h"
 
+#include <string.h>
+
 #define NONE TAPE_OP_NONE
 #define ENCRYPT TAPE_OP_ENCRYPT
 #define DECRYPT TAPE_OP_DECRYPT
@@ -52,6 +54,37 @@ bool tape_varies_attribute(uint64_t type)
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(rows); i++)
 		if (rows[i] == type)
 			return true;
+	return false;
+}
+
+static bool varies_member(enum tape_record_id record, const char *name)
+{
+	static const struct {
+		enum tape_record_id record;
+		const char *name;
+	} rows[] = {
+#define VARIES_FIELD(structure, member) { TAPE_R_##structure, #member },
+#include "core/api/varies.def"
+	};
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(rows); i++)
+		if (rows[i].record == record && strcmp(rows[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+bool tape_varies_place(const struct tape_place *place)
+{
+	const struct tape_argument *argument =
+		&tape_functions[place->function].arguments[place->argument];
+	const struct tape_shape *shape = &tape_shapes[argument->kind];
+	for (size_t i = 0; i < place->depth && i < TAPE_MAX_STEPS; i++) {
+		const struct tape_step *step = &place->steps[i];
+		if (step->field == NULL ? tape_varies_attribute(step->type)
+		                        : i == 0 && shape->codec == TAPE_C_STRUCT &&
+		                                  varies_member((enum tape_record_id)shape->detail,
+		                                                step->field))
+			return true;
+	}
 	return false;
 }
 
