@@ -210,6 +210,20 @@ void check_note(struct check *c, const char *format, ...)
 	add_note(c, text);
 }
 
+void check_observe(struct check *c, unsigned int number, const char *format, ...)
+{
+	const struct rule *rule = asserted(c, number);
+	char text[OUTCOME_TEXT];
+	va_list arguments;
+	if (rule->strength != RULE_MAY && rule->strength != RULE_UNDEF && rule->test == 'T')
+		check_error(c, "R-%03u can be broken: it is to be asserted", number);
+	c->outcome->expectations++;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	add_note(c, text);
+}
+
 static _Noreturn void stop(struct check *c, enum verdict verdict)
 {
 	if (verdict > c->outcome->verdict)

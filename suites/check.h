@@ -184,9 +184,30 @@ bool check_untouched(const void *buffer, size_t from, size_t to);
 	                sizeof((const CK_RV[]){ __VA_ARGS__ }) / sizeof(CK_RV), __FILE__, \
 	                __LINE__)
 
-/* EXPECT(c, rule, condition, "what was seen", …): the condition must hold. */
-#define EXPECT(c, rule, condition, ...) \
-	check_expect(c, rule, (condition), __FILE__, __LINE__, __VA_ARGS__)
+/*
+ * EXPECT(c, rule, condition, "what was seen", …): the condition must hold. One that the compiler can tell
+ * beforehand asserts nothing, and is refused.
+ */
+#define EXPECT(c, rule, condition, ...)                                              \
+	do {                                                                         \
+		CHECK_IS_MEASURED(condition);                                        \
+		check_expect(c, rule, (condition), __FILE__, __LINE__, __VA_ARGS__); \
+	} while (0)
+
+/* PREFER(c, rule, condition, …): the same, but what is against it is a DEVIATION. */
+#define PREFER(c, rule, condition, ...)                                            \
+	do {                                                                       \
+		CHECK_IS_MEASURED(condition);                                      \
+		if (condition)                                                     \
+			check_expect(c, rule, true, __FILE__, __LINE__, "%s", ""); \
+		else                                                               \
+			check_deviate(c, rule, __FILE__, __LINE__, __VA_ARGS__);   \
+	} while (0)
+
+/* Whether an expression is a constant is seen best where nothing is optimised yet. */
+#define CHECK_IS_MEASURED(condition)                                                 \
+	_Static_assert(__builtin_choose_expr(__builtin_constant_p(condition), 0, 1), \
+	               "this asserts nothing: " #condition)
 
 /* Not as the rule demands: a fail for a MUST (ends the check), a deviation for a SHOULD, else a note. */
 #define FAIL(c, rule, ...) check_expect(c, rule, false, __FILE__, __LINE__, __VA_ARGS__)
@@ -200,6 +221,13 @@ void check_expect(struct check *c, unsigned int rule, bool condition, const char
                   const char *format, ...) TAPE_PRINTF(6, 7);
 void check_deviate(struct check *c, unsigned int rule, const char *file, int line,
                    const char *format, ...) TAPE_PRINTF(5, 6);
+void check_observe(struct check *c, unsigned int rule, const char *format, ...) TAPE_PRINTF(3, 4);
+
+/*
+ * What the module does where `rule` leaves it open: a note that is all its check needs to show. A rule that
+ * can be broken is not observed but asserted.
+ */
+#define OBSERVE(c, rule, ...) check_observe(c, rule, __VA_ARGS__)
 
 /* Worth knowing and no fault: permitted variations, what the text leaves undefined. */
 void check_note(struct check *c, const char *format, ...) TAPE_PRINTF(2, 3);

@@ -36,18 +36,22 @@ static void hidden(struct check *c)
 	CK_OBJECT_CLASS class = c->row->a;
 	size_t count = find_class(c, class, found);
 	size_t total = object_find(c, NULL, all, TAPE_ARRAY_SIZE(all));
+	bool seen = false;
 	if (c->target->spec >= SPEC(3, 2))
 		check_skip(c, "the sentence is not in PKCS#11 3.2");
 	for (size_t i = 0; i < total; i++) {
 		CK_ULONG value = CK_UNAVAILABLE_INFORMATION, size;
-		if (object_read(c, all[i], CKA_CLASS, &value, sizeof(value), &size) == CKR_OK)
-			EXPECT(c, 258, value != class, "a search for all finds one of class %s",
-			       check_name(TAPE_G_CKO, class));
+		if (object_read(c, all[i], CKA_CLASS, &value, sizeof(value), &size) != CKR_OK)
+			continue;
+		seen = true;
+		EXPECT(c, 258, value != class, "a search for all finds one of class %s",
+		       check_name(TAPE_G_CKO, class));
 	}
 	for (size_t i = 0; i < count; i++)
 		EXPECT(c, 258, object_ulong(c, found[i], CKA_CLASS) == class,
 		       "an object of another class is found");
-	EXPECT(c, 258, true, "%s", "");
+	if (count == 0 && !seen)
+		check_skip(c, "a search finds no object");
 }
 
 /* ---- what applications cannot make ----------------------------------------------------------- */
@@ -157,6 +161,7 @@ static void features(struct check *c)
 {
 	CK_OBJECT_HANDLE found[ROOM];
 	size_t count = need_class(c, CKO_HW_FEATURE, found);
+	bool seen = false;
 	for (size_t i = 0; i < count; i++) {
 		unsigned char value[64];
 		CK_ULONG size;
@@ -167,8 +172,10 @@ static void features(struct check *c)
 			       "the clock's value has %ld bytes", (long)size);
 		if (type == CKH_MONOTONIC_COUNTER)
 			EXPECT(c, 324, rv == CKR_OK && size != 0, "a counter has no value");
+		seen |= type == CKH_CLOCK || type == CKH_MONOTONIC_COUNTER;
 	}
-	EXPECT(c, 324, true, "%s", "");
+	if (!seen)
+		check_skip(c, "the token has no clock and no counter");
 }
 
 /* ---- validations (3.2) ----------------------------------------------------------------------- */

@@ -331,7 +331,6 @@ static void at_once(struct check *c)
 {
 	struct starter starters[2];
 	pthread_barrier_t barrier;
-	unsigned int good = 0, already = 0;
 	need_plain(c);
 	pthread_barrier_init(&barrier, NULL, 2);
 	for (size_t i = 0; i < 2; i++) {
@@ -341,14 +340,10 @@ static void at_once(struct check *c)
 	}
 	for (size_t i = 0; i < 2; i++) {
 		pthread_join(starters[i].thread, NULL);
-		good += starters[i].rv == CKR_OK;
-		already += starters[i].rv == CKR_CRYPTOKI_ALREADY_INITIALIZED;
+		c->initialized |= starters[i].rv == CKR_OK;
 	}
-	c->initialized = good != 0;
-	EXPECT(c, 53, true, "%s", "");
-	if (good != 1 || already != 1)
-		check_note(c, "two threads that call C_Initialize at once get %s and %s",
-		           check_rv_name(starters[0].rv), check_rv_name(starters[1].rv));
+	OBSERVE(c, 55, "two threads that call C_Initialize at once get %s and %s",
+	        check_rv_name(starters[0].rv), check_rv_name(starters[1].rv));
 }
 
 /* ---- C_GetInfo ------------------------------------------------------------------------------- */
@@ -495,7 +490,7 @@ void suite_initialize(struct check_list *list)
 	          "twice-keeps-sessions");
 	check_add(list,
 	          CHECK(at_once, NEED_LOADED | ALLOW_DEATH,
-	                "two threads at once: one of them, if the library bears it", 53),
+	                "two threads at once: one of them, if the library bears it", 55),
 	          "at-once");
 	check_add(list, CHECK(info_null, NEED_INIT, "C_GetInfo refuses NULL", 314), "info/null");
 	check_add(list, CHECK(info_fields, NEED_INIT, "the fields are as they are defined", 49, 50),

@@ -136,6 +136,8 @@ static CK_INTERFACE *interfaces(struct check *c, CK_ULONG *ret_count)
 	if (rv == CKR_FUNCTION_NOT_SUPPORTED)
 		check_skip(c, "C_GetInterfaceList is not supported");
 	NEED_OK(c, rv);
+	if (count == 0)
+		check_skip(c, "C_GetInterfaceList lists no interface");
 	*ret_count = count;
 	return list;
 }
@@ -216,7 +218,6 @@ static void interfaces_versions(struct check *c)
 		       "an interface \"" STANDARD "\" is of version %u.%u", version.major,
 		       version.minor);
 	}
-	EXPECT(c, 68, true, "%s", "");
 }
 
 static void interfaces_names(struct check *c)
@@ -232,12 +233,12 @@ static void interfaces_names(struct check *c)
 			check_note(c, "interface \"%.60s\" has flags 0x%lx that mean nothing", name,
 			           (unsigned long)list[i].flags);
 	}
-	EXPECT(c, 69, true, "%s", "");
 }
 
 static void interfaces_listed(struct check *c)
 {
 	CK_ULONG count;
+	bool seen = false;
 	const CK_INTERFACE *list = interfaces(c, &count);
 	for (CK_ULONG i = 0; i < count; i++) {
 		CK_VERSION version;
@@ -258,8 +259,10 @@ static void interfaces_listed(struct check *c)
 		EXPECT(c, 65, is_standard(found), "the interface is of another name");
 		EXPECT(c, 67, (found->flags & list[i].flags) == list[i].flags,
 		       "the interface has not the flags that were asked for");
+		seen = true;
 	}
-	EXPECT(c, 66, true, "%s", "");
+	if (!seen)
+		check_skip(c, "C_GetInterfaceList lists none of \"" STANDARD "\"");
 }
 
 /* The newest list's version is that of the library (§3.6.5). */
@@ -312,9 +315,9 @@ static void bad_request(struct check *c)
 	EXPECT(c, request->rule, rv != CKR_OK,
 	       "C_GetInterface returned CKR_OK for what the module does not have, and %s",
 	       found == NULL ? "no interface" : "gave another interface");
-	EXPECT(c, 70, true, "%s", "");
-	if (rv != CKR_ARGUMENTS_BAD && rv != CKR_FUNCTION_FAILED)
-		check_note(c, "an interface that is not there gives %s", check_rv_name(rv));
+	PREFER(c, 70, rv == CKR_ARGUMENTS_BAD || rv == CKR_FUNCTION_FAILED,
+	       "C_GetInterface returned %s, expected CKR_ARGUMENTS_BAD or CKR_FUNCTION_FAILED",
+	       check_rv_name(rv));
 }
 
 static CK_INTERFACE *ask(struct check *c, const char *name, unsigned int rule)
@@ -352,7 +355,9 @@ static void before_initialize(struct check *c)
 {
 	(void)ask(c, STANDARD, 48);
 	CK_ULONG count;
-	EXPECT(c, 48, interfaces(c, &count) != NULL, "%s", "");
+	(void)interfaces(c, &count);
+	EXPECT(c, 48, count == count_interfaces(c),
+	       "before C_Initialize C_GetInterfaceList counts others than it lists");
 }
 
 static const CK_VERSION versions[] = { { 2, 40 }, { 3, 0 }, { 3, 1 }, { 3, 2 } };
@@ -376,7 +381,6 @@ static void exact_version(struct check *c)
 			       "version %u.%u is listed, and C_GetInterface returns %s",
 			       version.major, version.minor, check_rv_name(rv));
 		}
-		EXPECT(c, 66, true, "%s", "");
 		return;
 	}
 	EXPECT(c, 66, found != NULL && found->pFunctionList != NULL,
@@ -440,6 +444,7 @@ static void member_there(struct check *c)
 static void members_are_code(struct check *c)
 {
 	CK_ULONG count;
+	bool seen = false;
 	const CK_INTERFACE *all = interfaces(c, &count);
 	for (CK_ULONG i = 0; i < count; i++) {
 		if (!is_standard(&all[i]))
@@ -453,9 +458,11 @@ static void members_are_code(struct check *c)
 			EXPECT(c, 3, address != NULL && dladdr(address, &info) != 0,
 			       "%s in the list of version %u.%u is no function",
 			       tape_functions[f].name.text, version.major, version.minor);
+			seen = true;
 		}
 	}
-	EXPECT(c, 3, true, "%s", "");
+	if (!seen)
+		check_skip(c, "C_GetInterfaceList lists none of \"" STANDARD "\"");
 }
 
 /* ---- fork -------------------------------------------------------------------------------------------- */

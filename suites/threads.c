@@ -253,14 +253,16 @@ static void one_session(struct check *c)
 	struct worker workers[THREADS];
 	prepare(c, workers);
 	run_all(c, workers);
-	EXPECT(c, 59, true, "%s", "");
+	unsigned int good = 0;
 	for (unsigned int i = 0; i < THREADS; i++) {
+		good += workers[i].rv == CKR_OK && workers[i].trouble == NULL;
 		if (workers[i].rv != CKR_OK)
 			check_note(c, "%s returned %s in one of several threads", workers[i].call,
 			           check_rv_name(workers[i].rv));
 		if (workers[i].trouble != NULL)
 			check_note(c, "%s, in one of several threads", workers[i].trouble);
 	}
+	OBSERVE(c, 59, "of %d threads that share a session %u see no trouble", THREADS, good);
 }
 
 /* ---- what threads share ---------------------------------------------------------------------- */
@@ -397,9 +399,8 @@ static void two_waiters(struct check *c)
 			check_error(c, "no thread can be made");
 	for (int i = 0; i < 2; i++)
 		pthread_join(workers[i].thread, NULL);
-	EXPECT(c, 60, true, "%s", "");
-	check_note(c, "C_WaitForSlotEvent in two threads: %s and %s", check_rv_name(workers[0].rv),
-	           check_rv_name(workers[1].rv));
+	OBSERVE(c, 60, "C_WaitForSlotEvent in two threads: %s and %s", check_rv_name(workers[0].rv),
+	        check_rv_name(workers[1].rv));
 }
 
 /* ---- notifications ---------------------------------------------------------------------------- */
@@ -450,9 +451,8 @@ static void surrender(struct check *c)
 	notified.cancel_rv = CKR_FUNCTION_FAILED;
 	NEED_OK(c, c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, &notified, notify, &session));
 	CK_RV rv = long_call(c, session);
-	EXPECT(c, 185, true, "%s", "");
 	if (notified.surrenders == 0) {
-		check_note(c, "no callback is made (%s)", check_rv_name(rv));
+		OBSERVE(c, 185, "no callback is made (%s)", check_rv_name(rv));
 		return;
 	}
 	EXPECT(c, 157, notified.cancel_rv == CKR_FUNCTION_FAILED,

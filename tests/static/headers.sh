@@ -11,7 +11,7 @@ fi
 cd "$(dirname "$0")/../.."
 failed=0
 
-for header in core/*.h core/api/*.h recorder/*.h replayer/*.h cli/*.h; do
+for header in core/*.h core/api/*.h recorder/*.h replayer/*.h suites/*.h cli/*.h; do
 	[[ -e $header ]] || continue
 	printf '#include "%s"\n#include "%s"\nextern int not_empty;\n' "$header" "$header" |
 		"$@" -Werror -std=c11 -D_GNU_SOURCE -I. -fsyntax-only -x c - || {
