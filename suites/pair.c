@@ -788,6 +788,53 @@ static void add_curves(struct check_list *list)
 	}
 }
 
+/* The smallest of HSS: one tree of five levels, with the shortest one-time signatures (RFC 8554). */
+#define LMS_SHA256_M32_H5 5
+#define LMOTS_SHA256_N32_W8 4
+#define HSS_SIGNATURES 32
+
+static CK_RV sign_once(struct check *c, CK_OBJECT_HANDLE key)
+{
+	static CK_BYTE signature[4096];
+	CK_MECHANISM mechanism = { CKM_HSS, NULL, 0 };
+	CK_BYTE data[3] = "abc";
+	CK_ULONG size = sizeof(signature);
+	CK_RV rv = c->p11->C_SignInit(c->session, &mechanism, key);
+	return rv != CKR_OK ? rv : c->p11->C_Sign(c->session, data, sizeof(data), signature, &size);
+}
+
+/* Each signature takes a part of the key; when none is left, neither C_SignInit nor C_Sign makes another. */
+static void exhausted(struct check *c)
+{
+	const CK_ULONG tree = LMS_SHA256_M32_H5, once = LMOTS_SHA256_N32_W8;
+	CK_MECHANISM mechanism = { CKM_HSS_KEY_PAIR_GEN, NULL, 0 };
+	struct pair p;
+	CK_RV rv = CKR_OK;
+	unsigned int made = 0;
+	keying_mechanism(c, CKM_HSS, CKF_SIGN);
+	keying_template(c, &p.public);
+	template_bool(&p.public, CKA_VERIFY, true);
+	keying_template(c, &p.private);
+	template_bool(&p.private, CKA_SIGN, true);
+	template_ulong(&p.private, CKA_HSS_LEVELS, 1);
+	template_bytes(&p.private, CKA_HSS_LMS_TYPES, &tree, sizeof(tree));
+	template_bytes(&p.private, CKA_HSS_LMOTS_TYPES, &once, sizeof(once));
+	NEED_OK(c, c->p11->C_GenerateKeyPair(c->session, &mechanism, p.public.entry, p.public.count,
+	                                     p.private.entry, p.private.count, &p.public_key,
+	                                     &p.private_key));
+	CK_ULONG left = object_ulong(c, p.private_key, CKA_HSS_KEYS_REMAINING);
+	if (left > HSS_SIGNATURES)
+		check_skip(c, "the key has %lu signatures, not %d", (unsigned long)left,
+		           HSS_SIGNATURES);
+	while (made <= HSS_SIGNATURES && (rv = sign_once(c, p.private_key)) == CKR_OK)
+		made++;
+	EXPECT(c, 280, made <= left, "of a key with %lu signatures %u were made",
+	       (unsigned long)left, made);
+	EXPECT_CODE(c, 280, "C_Sign with a key that is used up", rv, CKR_KEY_EXHAUSTED);
+	EXPECT(c, 280, object_ulong(c, p.private_key, CKA_HSS_KEYS_REMAINING) == 0,
+	       "the key is used up, and CKA_HSS_KEYS_REMAINING is not 0");
+}
+
 void suite_pair(struct check_list *list);
 
 void suite_pair(struct check_list *list)
@@ -802,10 +849,13 @@ void suite_pair(struct check_list *list)
 	}
 	add_rsa(list);
 	add_curves(list);
+	struct check_row row =
+		CHECK(exhausted, NEED_USER, "a key of so many signatures makes no more", 280);
+	keying_row(&row, CKM_HSS_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR);
+	check_add(list, row, "hss/exhausted");
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(others); i++) {
-		struct check_row row =
-			CHECK(other_mechanism, NEED_USER,
-		              "a mechanism that generates no pair is refused", 93, 261);
+		row = CHECK(other_mechanism, NEED_USER,
+		            "a mechanism that generates no pair is refused", 93, 261);
 		row.a = others[i];
 		check_add(list, row, "other-mechanism/%s",
 		          i + 1 < TAPE_ARRAY_SIZE(others) ? check_mechanism_name(others[i])

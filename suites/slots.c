@@ -341,6 +341,9 @@ static void empty_slot(struct check *c)
 		CK_RV rv = check_call(c, id, words);
 		if (rv == CKR_FUNCTION_NOT_SUPPORTED)
 			check_skip(c, "%s is not supported", tape_functions[id].name.text);
+		EXPECT(c, 14, rv != CKR_DEVICE_REMOVED && rv != CKR_TOKEN_NOT_INITIALIZED,
+		       "%s returned %s, which ranks below CKR_TOKEN_NOT_PRESENT",
+		       tape_functions[id].name.text, check_rv_name(rv));
 		EXPECT_CODE(c, 79, tape_functions[id].name.text, rv, CKR_TOKEN_NOT_PRESENT);
 		return;
 	}
@@ -1052,7 +1055,7 @@ void suite_slots(struct check_list *list)
 		"without-list");
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(of_tokens); i++) {
 		struct check_row row = CHECK(empty_slot, NEED_INIT,
-		                             "an empty slot gives CKR_TOKEN_NOT_PRESENT", 79);
+		                             "an empty slot gives CKR_TOKEN_NOT_PRESENT", 79, 14);
 		row.a = of_tokens[i];
 		check_add(list, row, "empty/%s", tape_functions[of_tokens[i]].name.text);
 	}
