@@ -289,6 +289,13 @@ void *check_buffer(struct check *c, size_t size)
 	return pages + room - size;
 }
 
+void check_room(const void *end, size_t size)
+{
+	for (size_t i = 0; i < buffer_count; i++)
+		if (buffers[i].hole == end)
+			buffers[i].size = size;
+}
+
 bool check_untouched(const void *buffer, size_t from, size_t to)
 {
 	const unsigned char *bytes = buffer;

@@ -161,6 +161,9 @@ void check_arguments(struct check *c, enum tape_function_id id, uintptr_t words[
  */
 void *check_buffer(struct check *c, size_t size);
 
+/* From now on only the last `size` bytes of the buffer that ends at `end` are given to the module. */
+void check_room(const void *end, size_t size);
+
 /* Whether bytes `from` to `to` of a buffer are still poisoned, and nothing was written before it. */
 bool check_untouched(const void *buffer, size_t from, size_t to);
 

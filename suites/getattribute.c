@@ -17,6 +17,7 @@
 #define CAPACITY 8192 /* of a buffer; longer values are left alone */
 #define MAX_POOL 192
 #define UNKNOWN_TYPE (CKA_VENDOR_DEFINED | 0x7fff0001UL)
+#define INNER 2 /* entries of an attribute that is an array of attributes */
 
 /* ---- the object and its attributes ----------------------------------------------------------- */
 
@@ -36,8 +37,23 @@ struct pool {
 	size_t longer; /* index of a valid one with more than a byte; valid_count for none */
 	size_t empty;  /* index of one of no length; valid_count for none */
 	unsigned char *ends[MAX_ENTRIES]; /* of buffers that end at a hole */
-	CK_ATTRIBUTE *template_end;       /* the same, of a template */
+	/* CKA_WRAP_TEMPLATE, of the objects that have one: its entries, and room for their values. */
+	struct attribute inner[INNER];
+	size_t inner_count; /* 0 for none */
+	unsigned char *inner_ends[MAX_ENTRIES][INNER];
+	CK_ATTRIBUTE *template_end; /* the same, of a template */
 };
+
+static void keep(struct check *c, struct attribute *attribute, CK_ATTRIBUTE_TYPE type,
+                 const void *value, CK_ULONG length)
+{
+	attribute->type = type;
+	attribute->length = length;
+	attribute->value = malloc(length + 1);
+	if (attribute->value == NULL)
+		check_error(c, "out of memory");
+	memcpy(attribute->value, value, length);
+}
 
 static void ask_one(struct check *c, struct pool *pool, CK_ATTRIBUTE_TYPE type)
 {
@@ -54,12 +70,7 @@ static void ask_one(struct check *c, struct pool *pool, CK_ATTRIBUTE_TYPE type)
 		rv = object_read(c, pool->object, type, value, room, &length);
 		if (rv != CKR_OK || length != room)
 			return;
-		attribute->type = type;
-		attribute->length = length;
-		attribute->value = malloc(length + 1);
-		if (attribute->value == NULL)
-			check_error(c, "out of memory");
-		memcpy(attribute->value, value, length);
+		keep(c, attribute, type, value, length);
 		if (length > 1 && pool->longer == MAX_POOL)
 			pool->longer = pool->valid_count;
 		if (length == 0 && pool->empty == MAX_POOL)
@@ -68,7 +79,7 @@ static void ask_one(struct check *c, struct pool *pool, CK_ATTRIBUTE_TYPE type)
 	}
 }
 
-/* What lies in arrays of attributes is read in another way: suite objects. */
+/* What lies in arrays of attributes is read in another way: ask_inner(), and the suite "nested". */
 static bool is_asked(const struct tape_attribute *row)
 {
 	return row->state == TAPE_CONST_MAIN && row->type != TAPE_A_TEMPLATE &&
@@ -80,25 +91,26 @@ static const struct subject {
 	const char *name;
 	enum object_kind kind; /* OBJECT_KINDS: found in the token */
 	CK_OBJECT_CLASS class;
-	bool sensitive, unextractable;
+	bool sensitive, unextractable, array;
 } subjects[] = {
-	{ "data", OBJECT_DATA, 0, false, false },
-	{ "certificate", OBJECT_CERTIFICATE, 0, false, false },
-	{ "generic-secret", OBJECT_SECRET, 0, false, false },
-	{ "aes", OBJECT_AES, 0, false, false },
-	{ "aes-sensitive", OBJECT_AES, 0, true, false },
-	{ "aes-unextractable", OBJECT_AES, 0, false, true },
-	{ "rsa-public", OBJECT_RSA_PUBLIC, 0, false, false },
-	{ "rsa-private", OBJECT_RSA_PRIVATE, 0, false, false },
-	{ "rsa-private-sensitive", OBJECT_RSA_PRIVATE, 0, true, true },
-	{ "ec-public", OBJECT_EC_PUBLIC, 0, false, false },
-	{ "ec-private", OBJECT_EC_PRIVATE, 0, false, false },
-	{ "ec-private-sensitive", OBJECT_EC_PRIVATE, 0, true, true },
-	{ "token-certificate", OBJECT_KINDS, CKO_CERTIFICATE, false, false },
-	{ "token-nss-trust", OBJECT_KINDS, CKO_NSS_TRUST, false, false },
-	{ "token-trust", OBJECT_KINDS, CKO_TRUST, false, false },
-	{ "token-profile", OBJECT_KINDS, CKO_PROFILE, false, false },
-	{ "token-mechanism", OBJECT_KINDS, CKO_MECHANISM, false, false },
+	{ "data", OBJECT_DATA, 0, false, false, false },
+	{ "certificate", OBJECT_CERTIFICATE, 0, false, false, false },
+	{ "generic-secret", OBJECT_SECRET, 0, false, false, false },
+	{ "aes", OBJECT_AES, 0, false, false, false },
+	{ "aes-sensitive", OBJECT_AES, 0, true, false, false },
+	{ "aes-unextractable", OBJECT_AES, 0, false, true, false },
+	{ "aes-wrap-template", OBJECT_AES, 0, false, false, true },
+	{ "rsa-public", OBJECT_RSA_PUBLIC, 0, false, false, false },
+	{ "rsa-private", OBJECT_RSA_PRIVATE, 0, false, false, false },
+	{ "rsa-private-sensitive", OBJECT_RSA_PRIVATE, 0, true, true, false },
+	{ "ec-public", OBJECT_EC_PUBLIC, 0, false, false, false },
+	{ "ec-private", OBJECT_EC_PRIVATE, 0, false, false, false },
+	{ "ec-private-sensitive", OBJECT_EC_PRIVATE, 0, true, true, false },
+	{ "token-certificate", OBJECT_KINDS, CKO_CERTIFICATE, false, false, false },
+	{ "token-nss-trust", OBJECT_KINDS, CKO_NSS_TRUST, false, false, false },
+	{ "token-trust", OBJECT_KINDS, CKO_TRUST, false, false, false },
+	{ "token-profile", OBJECT_KINDS, CKO_PROFILE, false, false, false },
+	{ "token-mechanism", OBJECT_KINDS, CKO_MECHANISM, false, false, false },
 };
 
 static CK_OBJECT_HANDLE find_or_make(struct check *c, const struct subject *subject)
@@ -113,12 +125,48 @@ static CK_OBJECT_HANDLE find_or_make(struct check *c, const struct subject *subj
 			           check_name(TAPE_G_CKO, subject->class));
 		return found[0];
 	}
-	if (!subject->sensitive && !subject->unextractable)
+	if (!subject->sensitive && !subject->unextractable && !subject->array)
 		return object_make(c, subject->kind);
 	object_template(c, &t, subject->kind);
+	if (subject->array) {
+		CK_BBOOL yes = CK_TRUE;
+		CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+		const CK_ATTRIBUTE inner[INNER] = { { CKA_EXTRACTABLE, &yes, sizeof(yes) },
+			                            { CKA_CLASS, &class, sizeof(class) } };
+		template_bytes(&t, CKA_WRAP_TEMPLATE, inner, sizeof(inner));
+	}
 	template_bool(&t, CKA_SENSITIVE, subject->sensitive);
 	template_bool(&t, CKA_EXTRACTABLE, !subject->unextractable);
 	return object_create(c, &t);
+}
+
+/* Read the array alone, in three steps: its length, the types and lengths of its entries, their values. */
+static void ask_inner(struct check *c, struct pool *pool)
+{
+	CK_ATTRIBUTE entries[INNER] = { { 0 } };
+	unsigned char values[INNER][sizeof(CK_ULONG)];
+	CK_ULONG size;
+	if (object_read(c, pool->object, CKA_WRAP_TEMPLATE, NULL, 0, &size) != CKR_OK ||
+	    size != sizeof(entries) ||
+	    object_read(c, pool->object, CKA_WRAP_TEMPLATE, entries, sizeof(entries), &size) !=
+	            CKR_OK)
+		return;
+	for (size_t i = 0; i < INNER; i++) {
+		if (entries[i].ulValueLen > sizeof(values[i]))
+			return;
+		entries[i].pValue = values[i];
+	}
+	if (object_read(c, pool->object, CKA_WRAP_TEMPLATE, entries, sizeof(entries), &size) !=
+	    CKR_OK)
+		return;
+	for (size_t i = 0; i < INNER; i++) {
+		keep(c, &pool->inner[i], entries[i].type, values[i], entries[i].ulValueLen);
+		for (size_t at = 0; at < MAX_ENTRIES; at++)
+			pool->inner_ends[at][i] =
+				(unsigned char *)check_buffer(c, entries[i].ulValueLen) +
+				entries[i].ulValueLen;
+	}
+	pool->inner_count = INNER;
 }
 
 static struct pool *make_pool(struct check *c)
@@ -133,6 +181,8 @@ static struct pool *make_pool(struct check *c)
 			ask_one(c, pool, (CK_ATTRIBUTE_TYPE)tape_attributes[i].value);
 	if (pool->valid_count == 0)
 		check_skip(c, "no attribute of the object can be read");
+	if (subjects[c->row->a].array)
+		ask_inner(c, pool);
 	pool->template_end =
 		(CK_ATTRIBUTE *)check_buffer(c, MAX_ENTRIES * sizeof(CK_ATTRIBUTE)) + MAX_ENTRIES;
 	for (size_t i = 0; i < MAX_ENTRIES; i++)
@@ -148,18 +198,24 @@ enum entry_case {
 	CASE_LARGE,     /* a larger one */
 	CASE_QUERY,     /* NULL: the length is asked for */
 	CASE_SMALL,     /* a buffer that is a byte short */
+	CASE_NO_ROOM,   /* one of no bytes, for a value of some */
 	CASE_INVALID,   /* the object has no such attribute */
 	CASE_UNKNOWN,   /* nobody has */
 	CASE_SENSITIVE, /* it is not told */
 	CASE_EMPTY,     /* the value has no length */
+	CASE_NESTED,    /* an array of attributes, with room for their values */
 	CASE_COUNT
 };
 
-static const char *const case_names[CASE_COUNT] = { "fit",     "large",   "query",     "too-small",
-	                                            "invalid", "unknown", "sensitive", "empty" };
-
 /* What the text demands of each (§5.7.5, cases 1 to 5). */
-static const unsigned short case_rules[CASE_COUNT] = { 241, 241, 240, 242, 239, 239, 238, 247 };
+static const struct {
+	const char *name;
+	unsigned short rule;
+} cases[CASE_COUNT] = {
+	{ "fit", 241 },     { "large", 241 },   { "query", 240 },   { "too-small", 242 },
+	{ "no-room", 242 }, { "invalid", 239 }, { "unknown", 239 }, { "sensitive", 238 },
+	{ "empty", 247 },   { "nested", 245 },
+};
 
 struct entry {
 	enum entry_case which;
@@ -167,6 +223,15 @@ struct entry {
 	CK_ULONG room;
 	unsigned char *buffer; /* NULL for a query */
 };
+
+static bool has_case(const struct pool *pool, enum entry_case which)
+{
+	return !(which == CASE_INVALID && pool->invalid_count == 0) &&
+	       !(which == CASE_SENSITIVE && pool->sensitive_count == 0) &&
+	       !(which == CASE_SMALL && pool->longer == MAX_POOL) &&
+	       !(which == CASE_EMPTY && pool->empty == MAX_POOL) &&
+	       !(which == CASE_NESTED && pool->inner_count == 0);
+}
 
 /* Skips the check where the object has nothing for such a case. */
 static void need_case(struct check *c, const struct pool *pool, enum entry_case which)
@@ -179,6 +244,19 @@ static void need_case(struct check *c, const struct pool *pool, enum entry_case 
 		check_skip(c, "no attribute is longer than a byte");
 	if (which == CASE_EMPTY && pool->empty == MAX_POOL)
 		check_skip(c, "no attribute is empty");
+	if (which == CASE_NESTED && pool->inner_count == 0)
+		check_skip(c, "CKA_WRAP_TEMPLATE cannot be read alone");
+}
+
+/* The array's entries with just enough room. Their types are those that the second step gave: 2.40 has no more. */
+static void make_inner(struct pool *pool, CK_ATTRIBUTE *inner, size_t at)
+{
+	for (size_t i = 0; i < pool->inner_count; i++) {
+		CK_ULONG length = pool->inner[i].length;
+		unsigned char *room = pool->inner_ends[at][i] - length;
+		memset(room, CHECK_POISON, length);
+		inner[i] = (CK_ATTRIBUTE){ pool->inner[i].type, room, length };
+	}
 }
 
 /* Fill in entry `at`; `turn` chooses among the attributes that fit the case. */
@@ -189,7 +267,7 @@ static void make_entry(struct pool *pool, CK_ATTRIBUTE *template, struct entry *
 	CK_ATTRIBUTE *a = &template[at];
 	size_t valid = turn % pool->valid_count;
 	entry->which = which;
-	if (which == CASE_SMALL)
+	if (which == CASE_SMALL || (which == CASE_NO_ROOM && pool->longer != MAX_POOL))
 		while (pool->valid[valid].length < 2)
 			valid = (valid + 1) % pool->valid_count;
 	if (which == CASE_EMPTY)
@@ -201,18 +279,31 @@ static void make_entry(struct pool *pool, CK_ATTRIBUTE *template, struct entry *
 		entry->room += 7;
 	else if (which == CASE_SMALL)
 		entry->room--;
-	else if (which == CASE_INVALID || which == CASE_UNKNOWN || which == CASE_SENSITIVE) {
+	else if (which == CASE_NO_ROOM)
+		entry->room = 0;
+	else if (which == CASE_NESTED) {
+		entry->attribute = NULL;
+		entry->room = pool->inner_count * sizeof(CK_ATTRIBUTE);
+		a->type = CKA_WRAP_TEMPLATE;
+	} else if (which == CASE_INVALID || which == CASE_UNKNOWN || which == CASE_SENSITIVE) {
 		entry->attribute = NULL;
 		entry->room = 32;
 		a->type = which == CASE_UNKNOWN   ? UNKNOWN_TYPE
 		          : which == CASE_INVALID ? pool->invalid[turn % pool->invalid_count]
 		                                  : pool->sensitive[turn % pool->sensitive_count];
 	}
-	entry->buffer = which == CASE_QUERY ? NULL : pool->ends[at] - entry->room;
-	if (entry->buffer != NULL)
+	/* Where there is nothing to tell, it makes no difference whether there is a buffer. */
+	bool has_buffer = which != CASE_QUERY &&
+	                  (entry->attribute != NULL || which == CASE_NESTED || turn % 2 == 0);
+	entry->buffer = has_buffer ? pool->ends[at] - entry->room : NULL;
+	if (has_buffer)
 		memset(entry->buffer - 64, CHECK_POISON, entry->room + 64);
+	check_room(pool->ends[at], entry->room);
+	if (which == CASE_NESTED)
+		make_inner(pool, (CK_ATTRIBUTE *)(void *)entry->buffer, at);
 	a->pValue = entry->buffer;
-	a->ulValueLen = which == CASE_QUERY ? 0 : entry->room;
+	/* Of a query the length means nothing before the call. */
+	a->ulValueLen = has_buffer ? entry->room : turn % 2 == 0 ? 0 : 0x5a5a5a5aUL;
 }
 
 /* The codes that the entries contribute; CKR_OK is permitted if there is none. */
@@ -237,7 +328,7 @@ static struct codes codes_of(const struct entry *entries, size_t count)
 			contribute(&codes, CKR_ATTRIBUTE_TYPE_INVALID);
 		else if (entries[i].which == CASE_SENSITIVE)
 			contribute(&codes, CKR_ATTRIBUTE_SENSITIVE);
-		else if (entries[i].which == CASE_SMALL)
+		else if (entries[i].which == CASE_SMALL || entries[i].which == CASE_NO_ROOM)
 			contribute(&codes, CKR_BUFFER_TOO_SMALL);
 	}
 	return codes;
@@ -252,7 +343,7 @@ static const char *describe(const CK_ATTRIBUTE *template, const struct entry *en
 	for (size_t i = 0; i < count && used < sizeof(text); i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s %s",
 		                         i == 0 ? "" : ", ", check_attribute_name(template[i].type),
-		                         case_names[entries[i].which]);
+		                         cases[entries[i].which].name);
 	return text;
 }
 
@@ -265,16 +356,32 @@ static bool others_fail(const struct entry *entries, size_t count, size_t at)
 	return false;
 }
 
-static void expect_entry(struct check *c, const CK_ATTRIBUTE *template, const struct entry *entries,
-                         size_t count, size_t at, CK_RV rv)
+static void expect_inner(struct check *c, const struct pool *pool, const CK_ATTRIBUTE *inner,
+                         unsigned int rule, const char *described)
+{
+	for (size_t i = 0; i < pool->inner_count; i++) {
+		const struct attribute *alone = &pool->inner[i];
+		EXPECT(c, rule,
+		       inner[i].type == alone->type && inner[i].ulValueLen == alone->length &&
+		               memcmp(inner[i].pValue, alone->value, alone->length) == 0,
+		       "of {%s} entry %zu of CKA_WRAP_TEMPLATE is not the one that is read alone",
+		       described, i);
+	}
+}
+
+static void expect_entry(struct check *c, const struct pool *pool, const CK_ATTRIBUTE *template,
+                         const struct entry *entries, size_t count, size_t at, CK_RV rv)
 {
 	const CK_ATTRIBUTE *a = &template[at];
 	const struct entry *entry = &entries[at];
 	/* Where something else failed, that this one was processed is R-244. */
 	bool is_own = rv == CKR_OK || !others_fail(entries, count, at);
-	unsigned int rule = is_own ? case_rules[entry->which] : 244;
-	bool has_value = entry->attribute != NULL && entry->which != CASE_SMALL;
-	CK_ULONG length = has_value ? entry->attribute->length : CK_UNAVAILABLE_INFORMATION;
+	unsigned int rule = is_own ? cases[entry->which].rule : 244;
+	bool has_value = entry->attribute != NULL && entry->which != CASE_SMALL &&
+	                 entry->which != CASE_NO_ROOM;
+	CK_ULONG length = entry->which == CASE_NESTED ? entry->room
+	                  : has_value                 ? entry->attribute->length
+	                                              : CK_UNAVAILABLE_INFORMATION;
 	if (a->ulValueLen != length)
 		FAIL(c, rule, "of {%s} the length of %s is %s%ld, not %s%ld",
 		     describe(template, entries, count), check_attribute_name(a->type),
@@ -283,6 +390,10 @@ static void expect_entry(struct check *c, const CK_ATTRIBUTE *template, const st
 		     length == CK_UNAVAILABLE_INFORMATION ? "unavailable " : "", (long)length);
 	if (entry->buffer == NULL)
 		return;
+	if (entry->which == CASE_NESTED) {
+		expect_inner(c, pool, a->pValue, rule, describe(template, entries, count));
+		return;
+	}
 	size_t written = has_value ? length : 0;
 	if (written != 0 && memcmp(entry->buffer, entry->attribute->value, written) != 0)
 		FAIL(c, rule, "of {%s} the value of %s is not the one that is read alone",
@@ -314,7 +425,7 @@ static CK_RV expect_template(struct check *c, struct pool *pool, CK_ATTRIBUTE *t
 		       asked[i].type == template[i].type && asked[i].pValue == template[i].pValue,
 		       "of {%s} the type or the pointer of an entry was changed",
 		       describe(template, entries, count));
-		expect_entry(c, asked, entries, count, i, rv);
+		expect_entry(c, pool, asked, entries, count, i, rv);
 	}
 	return rv;
 }
@@ -338,29 +449,59 @@ static void one_case(struct check *c)
 		}
 }
 
-/* Two cases in every pair of positions. */
+/*
+ * Two cases in templates of every length: in every pair of positions of short ones and of the longest, each in
+ * every position beside the other in some of the others.
+ */
 static void two_cases(struct check *c)
 {
 	enum entry_case first = (enum entry_case)c->row->b, second = (enum entry_case)c->row->d;
 	struct pool *pool = make_pool(c);
 	CK_ATTRIBUTE template[MAX_ENTRIES];
 	struct entry entries[MAX_ENTRIES];
-	static const size_t counts[] = { 2, 3, 4, 7, MAX_ENTRIES };
 	need_case(c, pool, first);
 	need_case(c, pool, second);
-	for (size_t n = 0; n < TAPE_ARRAY_SIZE(counts); n++)
-		for (size_t one = 0; one < counts[n]; one++)
-			for (size_t two = 0; two < counts[n]; two++) {
+	for (size_t count = 2; count <= MAX_ENTRIES; count++) {
+		size_t step = count <= 4 || count == MAX_ENTRIES ? 1 : 3;
+		for (size_t one = 0; one < count; one++)
+			for (size_t two = (one + 1) % step; two < count; two += step) {
 				if (one == two)
 					continue;
-				for (size_t i = 0; i < counts[n]; i++)
+				for (size_t i = 0; i < count; i++)
 					make_entry(pool, template, entries, i,
 					           i == one   ? first
 					           : i == two ? second
 					                      : CASE_FIT,
 					           i + one + two);
-				expect_template(c, pool, template, entries, counts[n]);
+				expect_template(c, pool, template, entries, count);
 			}
+	}
+}
+
+#define SHORT 3
+
+/* Every case with every other one, and itself, in every position of short templates. */
+static void combinations(struct check *c)
+{
+	struct pool *pool = make_pool(c);
+	CK_ATTRIBUTE template[SHORT];
+	struct entry entries[SHORT];
+	size_t all = 1;
+	for (size_t count = 1; count <= SHORT; count++) {
+		all *= CASE_COUNT;
+		for (size_t number = 0; number < all; number++) {
+			bool has_all = true;
+			size_t rest = number;
+			for (size_t i = 0; i < count && has_all; i++, rest /= CASE_COUNT) {
+				enum entry_case which = (enum entry_case)(rest % CASE_COUNT);
+				has_all = has_case(pool, which);
+				if (has_all)
+					make_entry(pool, template, entries, i, which, number + i);
+			}
+			if (has_all)
+				expect_template(c, pool, template, entries, count);
+		}
+	}
 }
 
 /* The same numbers in every run. */
@@ -368,14 +509,6 @@ static size_t roll(uint32_t *dice, size_t count)
 {
 	*dice = *dice * 1664525u + 1013904223u;
 	return (*dice >> 8) % count;
-}
-
-static bool has_case(const struct pool *pool, enum entry_case which)
-{
-	return !(which == CASE_INVALID && pool->invalid_count == 0) &&
-	       !(which == CASE_SENSITIVE && pool->sensitive_count == 0) &&
-	       !(which == CASE_SMALL && pool->longer == MAX_POOL) &&
-	       !(which == CASE_EMPTY && pool->empty == MAX_POOL);
 }
 
 static void make_any(struct pool *pool, CK_ATTRIBUTE *template, struct entry *entries, size_t count,
@@ -410,18 +543,18 @@ static void any_order(struct check *c)
 	CK_ATTRIBUTE template[MAX_ENTRIES];
 	struct entry entries[MAX_ENTRIES];
 	uint32_t dice = 7;
-	enum entry_case cases[MAX_ENTRIES];
+	enum entry_case rolled[MAX_ENTRIES];
 	size_t turns[MAX_ENTRIES];
 	for (size_t i = 0; i < MAX_ENTRIES; i++) {
 		do
-			cases[i] = (enum entry_case)roll(&dice, CASE_COUNT);
-		while (!has_case(pool, cases[i]));
+			rolled[i] = (enum entry_case)roll(&dice, CASE_COUNT);
+		while (!has_case(pool, rolled[i]));
 		turns[i] = roll(&dice, 1000);
 	}
 	for (size_t shift = 0; shift < MAX_ENTRIES; shift++) {
 		for (size_t i = 0; i < MAX_ENTRIES; i++) {
 			size_t from = (i + shift) % MAX_ENTRIES;
-			make_entry(pool, template, entries, i, cases[from], turns[from]);
+			make_entry(pool, template, entries, i, rolled[from], turns[from]);
 		}
 		expect_template(c, pool, template, entries, MAX_ENTRIES);
 	}
@@ -582,45 +715,57 @@ static void add(struct check_list *list, struct check_row row, size_t subject, c
 	check_add(list, row, "%s/%s", name, subjects[subject].name);
 }
 
+/* Only one subject has an array. */
+static bool is_for(enum entry_case which, size_t subject)
+{
+	return which != CASE_NESTED || subjects[subject].array;
+}
+
+static void add_pairs(struct check_list *list, size_t subject)
+{
+	for (unsigned int one = CASE_QUERY; one < CASE_COUNT; one++)
+		for (unsigned int two = one + 1; two < CASE_COUNT; two++) {
+			struct check_row row = CHECK(
+				two_cases, 0, "side by side in templates of 2 to 16 attributes",
+				243, 244, 241, 313, 238, cases[one].rule, cases[two].rule);
+			row.b = one;
+			row.d = two;
+			if (is_for((enum entry_case)two, subject))
+				add(list, row, subject,
+				    check_text(list, "%s-and-%s", cases[one].name,
+				               cases[two].name));
+		}
+}
+
 void suite_getattribute(struct check_list *list)
 {
+	static const struct {
+		const char *name, *what;
+		void (*run)(struct check *c);
+	} mixtures[] = {
+		{ "combinations", "every case with every other, in short templates", combinations },
+		{ "any", "any template at all", any_cases },
+		{ "order", "whatever the order, each gets the same", any_order },
+		{ "duplicates", "one attribute several times", duplicates },
+		{ "repeats", "the same question three times", repeats },
+	};
 	for (size_t s = 0; s < TAPE_ARRAY_SIZE(subjects); s++) {
 		for (unsigned int which = 0; which < CASE_COUNT; which++) {
 			struct check_row row = CHECK(
 				one_case, 0, "in every position of templates of 1 to 16 attributes",
-				243, 244, 241, 313, case_rules[which], 238);
+				243, 244, 241, 313, cases[which].rule, 238);
 			row.b = which;
-			add(list, row, s, check_text(list, "one-%s", case_names[which]));
+			if (is_for((enum entry_case)which, s))
+				add(list, row, s, check_text(list, "one-%s", cases[which].name));
 		}
-		for (unsigned int one = CASE_QUERY; one < CASE_COUNT; one++)
-			for (unsigned int two = one + 1; two < CASE_COUNT; two++) {
-				struct check_row row = CHECK(
-					two_cases, 0, "in every pair of positions of templates",
-					243, 244, 241, 313, 238, case_rules[one], case_rules[two]);
-				row.b = one;
-				row.d = two;
-				add(list, row, s,
-				    check_text(list, "%s-and-%s", case_names[one],
-				               case_names[two]));
-			}
-		add(list,
-		    CHECK(any_cases, 0, "any template at all", 243, 244, 241, 313, 238, 239, 240,
-		          247, 242),
-		    s, "any");
-		add(list,
-		    CHECK(any_order, 0, "whatever the order, each gets the same", 243, 244, 241,
-		          313, 238, 239, 240, 247, 242),
-		    s, "order");
-		add(list,
-		    CHECK(duplicates, 0, "one attribute several times", 243, 244, 241, 313, 240,
-		          238, 242),
-		    s, "duplicates");
+		add_pairs(list, s);
+		for (size_t m = 0; m < TAPE_ARRAY_SIZE(mixtures); m++)
+			add(list,
+			    CHECK(mixtures[m].run, 0, mixtures[m].what, 243, 244, 241, 313, 238,
+			          239, 240, 247, 242, 245),
+			    s, mixtures[m].name);
 		add(list, CHECK(all_at_once, 0, "all attributes in one template", 243, 241), s,
 		    "all-at-once");
-		add(list,
-		    CHECK(repeats, 0, "the same question three times", 243, 244, 241, 313, 238, 239,
-		          240, 247, 242),
-		    s, "repeats");
 		add(list, CHECK(lengths, 0, "the length is that of the value", 240), s, "lengths");
 		add(list, CHECK(no_template, 0, "no template, and an empty one", 314, 243), s,
 		    "no-template");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/varies.h"
 #include "suites/check.h"
 #include "suites/objects.h"
 
@@ -1057,6 +1058,9 @@ void suite_slots(struct check_list *list)
 		struct check_row row = CHECK(empty_slot, NEED_INIT,
 		                             "an empty slot gives CKR_TOKEN_NOT_PRESENT", 79, 14);
 		row.a = of_tokens[i];
+		/* A slot that says that it is empty may not be. */
+		if ((tape_effects[of_tokens[i]].effects & TAPE_EFFECT_TOKEN) != 0)
+			row.needs |= NEED_DESTRUCTIVE;
 		check_add(list, row, "empty/%s", tape_functions[of_tokens[i]].name.text);
 	}
 	check_add(list,
