@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "suites/check.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -255,6 +256,29 @@ void check_need_ok(struct check *c, const char *call, CK_RV rv)
 		check_skip(c, "%s returned %s", call_text(c, call), check_rv_name(rv));
 }
 
+/* ---- what the process has -------------------------------------------------------------------- */
+
+static size_t count_entries(const char *path)
+{
+	size_t count = 0;
+	DIR *directory = opendir(path);
+	while (directory != NULL && readdir(directory) != NULL)
+		count++;
+	if (directory != NULL)
+		closedir(directory);
+	return count;
+}
+
+size_t check_descriptors(void)
+{
+	return count_entries("/proc/self/fd");
+}
+
+size_t check_threads(void)
+{
+	return count_entries("/proc/self/task");
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 #define MAX_BUFFERS 4096
@@ -457,6 +481,17 @@ CK_SESSION_HANDLE check_open(struct check *c, CK_FLAGS flags)
 	NEED_OK(c,
 	        c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION | flags, NULL, NULL, &session));
 	return session;
+}
+
+CK_SESSION_HANDLE check_open_elsewhere(struct check *c)
+{
+	CK_SESSION_HANDLE session;
+	for (size_t i = 0; i < c->target->slot_count; i++)
+		if (c->target->slots[i] != c->slot &&
+		    c->p11->C_OpenSession(c->target->slots[i], CKF_SERIAL_SESSION, NULL, NULL,
+		                          &session) == CKR_OK)
+			return session;
+	check_skip(c, "no other slot opens a session");
 }
 
 bool check_login(struct check *c, CK_SESSION_HANDLE session, CK_USER_TYPE user)

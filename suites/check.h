@@ -124,6 +124,9 @@ void check_unload(struct check *c);
 /* Open a session with `flags` beside CKF_SERIAL_SESSION; skips the check where that is refused. */
 CK_SESSION_HANDLE check_open(struct check *c, CK_FLAGS flags);
 
+/* The same, read-only, with another slot; skips the check where no other one opens a session. */
+CK_SESSION_HANDLE check_open_elsewhere(struct check *c);
+
 /* Log in with the PIN that the user of p11tape gave; false where there is none or it is refused. */
 bool check_login(struct check *c, CK_SESSION_HANDLE session, CK_USER_TYPE user);
 
@@ -152,6 +155,11 @@ CK_RV check_call(struct check *c, enum tape_function_id id, const uintptr_t *wor
  * For checks that ask what a function says before it looks at them.
  */
 void check_arguments(struct check *c, enum tape_function_id id, uintptr_t words[TAPE_MAX_WORDS]);
+
+/* ---- what the process has ---------------------------------------------------------------------------- */
+
+size_t check_descriptors(void);
+size_t check_threads(void);
 
 /* ---- memory ------------------------------------------------------------------------------------------ */
 

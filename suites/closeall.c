@@ -88,14 +88,7 @@ static void bad_slot(struct check *c)
 
 static void other_slot(struct check *c)
 {
-	CK_SESSION_HANDLE other = CK_INVALID_HANDLE;
-	for (size_t i = 0; i < c->target->slot_count && other == CK_INVALID_HANDLE; i++)
-		if (c->target->slots[i] != c->slot &&
-		    c->p11->C_OpenSession(c->target->slots[i], CKF_SERIAL_SESSION, NULL, NULL,
-		                          &other) != CKR_OK)
-			other = CK_INVALID_HANDLE;
-	if (other == CK_INVALID_HANDLE)
-		check_skip(c, "no other slot opens a session");
+	CK_SESSION_HANDLE other = check_open_elsewhere(c);
 	close_all(c);
 	EXPECT_CODE(c, 114, "C_GetSessionInfo", session_info(c, other), CKR_OK);
 }

@@ -2,12 +2,13 @@
  *
  * C_Finalize, and unloading the module (PKCS#11 3.1 §5.4.2).
  */
-#include <dirent.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,27 +22,6 @@
 #define NOT_FINALIZED 74
 
 /* ---- what a process has ---------------------------------------------------------------------- */
-
-static size_t count_entries(const char *path)
-{
-	size_t count = 0;
-	DIR *directory = opendir(path);
-	while (directory != NULL && readdir(directory) != NULL)
-		count++;
-	if (directory != NULL)
-		closedir(directory);
-	return count;
-}
-
-static size_t descriptors(void)
-{
-	return count_entries("/proc/self/fd");
-}
-
-static size_t threads(void)
-{
-	return count_entries("/proc/self/task");
-}
 
 /* Pages of memory that are in use, of data and stack. */
 static size_t memory(void)
@@ -96,8 +76,8 @@ static void many_lives(struct check *c)
 		/* What is made once, at first use, is no growth. */
 		if (i == ROUNDS / 5) {
 			before = memory();
-			files = descriptors();
-			tasks = threads();
+			files = check_descriptors();
+			tasks = check_threads();
 		}
 		EXPECT_RV(c, 52, check_initialize(c), CKR_OK);
 		if (c->target->has_token)
@@ -107,12 +87,12 @@ static void many_lives(struct check *c)
 			          CKR_OK);
 	}
 	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
-	EXPECT(c, 311, descriptors() <= files,
+	EXPECT(c, 311, check_descriptors() <= files,
 	       "after %d lives of the library %zu descriptors more are open", ROUNDS - ROUNDS / 5,
-	       descriptors() - files);
-	EXPECT(c, 311, threads() <= tasks,
+	       check_descriptors() - files);
+	EXPECT(c, 311, check_threads() <= tasks,
 	       "after %d lives of the library %zu threads more are there", ROUNDS - ROUNDS / 5,
-	       threads() - tasks);
+	       check_threads() - tasks);
 	/* A page and more for every life. */
 	if (memory() > before + (size_t)(ROUNDS - ROUNDS / 5))
 		check_note(c, "every life of the library takes %zu bytes that are not given back",
@@ -149,7 +129,9 @@ static void session_objects_gone(struct check *c)
 {
 	struct template t;
 	CK_OBJECT_HANDLE found[1];
-	object_make(c, (enum object_kind)c->row->a);
+	CK_BYTE label[sizeof(OBJECT_LABEL)];
+	CK_ULONG size;
+	CK_OBJECT_HANDLE object = object_make(c, (enum object_kind)c->row->a);
 	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
 	NEED_OK(c, check_initialize(c));
 	c->session = check_open(c, 0);
@@ -157,6 +139,11 @@ static void session_objects_gone(struct check *c)
 	template_clear(&t);
 	template_text(&t, CKA_LABEL, OBJECT_LABEL);
 	template_bool(&t, CKA_TOKEN, false);
+	/* The number may be another object's now. */
+	EXPECT(c, 111,
+	       object_read(c, object, CKA_LABEL, label, sizeof(label), &size) != CKR_OK ||
+	               size != strlen(OBJECT_LABEL) || memcmp(label, OBJECT_LABEL, size) != 0,
+	       "the handle of a session object is good after C_Finalize and C_Initialize");
 	EXPECT(c, 111, object_find(c, &t, found, 1) == 0,
 	       "a session object is found after C_Finalize and C_Initialize");
 }
@@ -278,6 +265,8 @@ static void wakes_waiter(struct check *c)
 	give_time();
 	if (waiter.returned) {
 		pthread_join(thread, NULL);
+		EXPECT(c, 86, waiter.rv != CKR_NO_EVENT,
+		       "without CKF_DONT_BLOCK C_WaitForSlotEvent returned CKR_NO_EVENT at once");
 		check_skip(c, "C_WaitForSlotEvent does not wait: it returned %s",
 		           check_rv_name(waiter.rv));
 	}
@@ -448,9 +437,61 @@ static void load_again(struct check *c)
 	}
 }
 
+/* The address of the list tells where the library lies. */
+static void *block_address(const void *address)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = (uintptr_t)address / page * page;
+	void *block = mmap((void *)start, page, PROT_NONE,
+	                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	return block == MAP_FAILED ? NULL : block;
+}
+
+/* Where it was something else lies now: nothing that it left behind may point there. */
+static void load_elsewhere(struct check *c)
+{
+	CK_INFO info;
+	if (!c->target->initializes)
+		check_skip(c, "%s", c->target->trouble);
+	for (int i = 0; i < 3; i++) {
+		use_only(c);
+		const void *before = c->p11;
+		EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+		check_unload(c);
+		if (is_mapped(c->target->module) || block_address(before) == NULL)
+			check_skip(c, "the module stays in memory after dlclose");
+		check_load(c);
+		EXPECT(c, 52, c->p11 != before, "the list of functions is where nothing is");
+		EXPECT_RV(c, 52, check_initialize(c), CKR_OK);
+		EXPECT_RV(c, 52, c->p11->C_GetInfo(&info), CKR_OK);
+		EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
+		check_unload(c);
+	}
+}
+
+/* Of the heap, what is in use: less than a kilobyte for a life is noise, or shared with others. */
+static void nothing_grows(struct check *c)
+{
+	const size_t lives = 50, bearable = 1024;
+	size_t before = 0;
+	if (!c->target->initializes)
+		check_skip(c, "%s", c->target->trouble);
+	check_load(c);
+	for (size_t i = 0; i < 2 * lives; i++) {
+		if (i == lives)
+			before = mallinfo2().uordblks;
+		use(c);
+		NEED_OK(c, check_finalize(c));
+	}
+	size_t after = mallinfo2().uordblks;
+	EXPECT(c, 311, after <= before + lives * bearable,
+	       "every life of the library takes %zu bytes that are not given back",
+	       (after - before) / lives);
+}
+
 static void nothing_left(struct check *c)
 {
-	size_t files = 0, tasks = threads();
+	size_t files = 0, tasks = check_threads();
 	for (int i = 0; i < 20; i++) {
 		check_load(c);
 		use(c);
@@ -458,11 +499,12 @@ static void nothing_left(struct check *c)
 		check_unload(c);
 		/* What the C library and what the module needs open once is open now. */
 		if (i == 4)
-			files = descriptors();
+			files = check_descriptors();
 	}
-	EXPECT(c, 311, threads() <= tasks, "after dlclose %zu threads are left", threads() - tasks);
-	EXPECT(c, 311, descriptors() <= files, "16 times loaded and unloaded leave %zu descriptors",
-	       descriptors() - files);
+	EXPECT(c, 311, check_threads() <= tasks, "after dlclose %zu threads are left",
+	       check_threads() - tasks);
+	EXPECT(c, 311, check_descriptors() <= files,
+	       "16 times loaded and unloaded leave %zu descriptors", check_descriptors() - files);
 }
 
 /* A thread that has called into the module, and ends after it is gone. */
@@ -623,6 +665,55 @@ static void child_logs_in_itself(struct check *c)
 	       check_name(TAPE_G_CKS, info.state));
 }
 
+/* A child that has not called C_Initialize itself: whatever it gets is undefined. */
+static void child_uses_parents(struct check *c)
+{
+	CK_RV answers[2] = { CKR_OK, CKR_OK };
+	int channel[2], status;
+	if (pipe(channel) != 0)
+		check_error(c, "no pipe can be made");
+	pid_t child = fork();
+	if (child == 0) {
+		CK_INFO info;
+		CK_SESSION_INFO session;
+		answers[0] = c->p11->C_GetInfo(&info);
+		answers[1] = c->p11->C_GetSessionInfo(c->session, &session);
+		_exit(write(channel[1], answers, sizeof(answers)) == sizeof(answers) ? 0 : 1);
+	}
+	close(channel[1]);
+	bool told = read(channel[0], answers, sizeof(answers)) == sizeof(answers);
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		check_error(c, "no process can be made");
+	if (told)
+		OBSERVE(c, 56, "in a forked child C_GetInfo returns %s, C_GetSessionInfo %s",
+		        check_rv_name(answers[0]), check_rv_name(answers[1]));
+	else
+		OBSERVE(c, 56, "a forked child dies in C_GetInfo or C_GetSessionInfo");
+}
+
+/* A child that never called the library ends, with all its handlers; the parent has all it had. */
+static void child_exits(struct check *c)
+{
+	CK_SESSION_INFO before, after;
+	CK_OBJECT_CLASS class;
+	CK_ULONG size;
+	int status;
+	CK_OBJECT_HANDLE object = object_make(c, OBJECT_AES);
+	NEED_OK(c, c->p11->C_GetSessionInfo(c->session, &before));
+	pid_t child = fork();
+	if (child == 0)
+		exit(0);
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		check_error(c, "no process can be made");
+	EXPECT(c, 310, WIFEXITED(status), "a forked child died when it exited: %s",
+	       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "");
+	EXPECT_RV(c, 214, c->p11->C_GetSessionInfo(c->session, &after), CKR_OK);
+	EXPECT(c, 214, before.state == after.state,
+	       "when a forked child exits the session's state becomes %s",
+	       check_name(TAPE_G_CKS, after.state));
+	EXPECT_RV(c, 214, object_read(c, object, CKA_CLASS, &class, sizeof(class), &size), CKR_OK);
+}
+
 void suite_finalize(struct check_list *list);
 
 void suite_finalize(struct check_list *list)
@@ -671,7 +762,7 @@ void suite_finalize(struct check_list *list)
 	}
 	check_add(list,
 	          CHECK(wakes_waiter, NEED_INIT,
-	                "a thread that waits in C_WaitForSlotEvent is woken", 52, 380),
+	                "a thread that waits in C_WaitForSlotEvent is woken", 52, 86, 380),
 	          "wakes-waiter");
 	check_add(list,
 	          CHECK(threads_inside, NEED_SESSION | ALLOW_DEATH,
@@ -689,6 +780,14 @@ void suite_finalize(struct check_list *list)
 	          CHECK(load_again, NEED_FILE | NEED_DIRECT,
 	                "the module can be loaded and used again and again", 52),
 	          "load-again");
+	check_add(list,
+	          CHECK(load_elsewhere, NEED_FILE | NEED_DIRECT,
+	                "the module can be loaded again at another address", 52),
+	          "load-elsewhere");
+	check_add(list,
+	          CHECK(nothing_grows, NEED_FILE | NEED_DIRECT,
+	                "the heap does not grow with every life of the library", 311),
+	          "nothing-grows");
 	check_add(list,
 	          CHECK(nothing_left, NEED_FILE | NEED_DIRECT,
 	                "no thread and no descriptor is left after dlclose", 311),
@@ -730,4 +829,13 @@ void suite_finalize(struct check_list *list)
 	          CHECK(child_logs_in_itself, NEED_USER,
 	                "the parent's login is not the forked child's", 57),
 	          "fork/login");
+	check_add(list,
+	          CHECK(child_uses_parents, NEED_SESSION,
+	                "what a forked child gets that does not initialise is undefined: noted",
+	                56),
+	          "fork/without-initialize");
+	check_add(list,
+	          CHECK(child_exits, NEED_USER,
+	                "a forked child that exits takes nothing from its parent", 214, 310),
+	          "fork/exit");
 }

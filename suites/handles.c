@@ -208,6 +208,20 @@ static bool takes_mechanism(const struct tape_function *function, size_t *ret_in
 static const CK_OBJECT_HANDLE bad_objects[] = { CK_INVALID_HANDLE, 0x7ffffff1 };
 static const char *const bad_object_names[] = { "zero", "unknown" };
 
+/* Handles of objects belong to a token (§3.4.1): the number may be an object there, but not this one. */
+static void object_of_other_slot(struct check *c)
+{
+	CK_BYTE label[sizeof(OBJECT_LABEL)];
+	CK_ULONG size;
+	CK_OBJECT_HANDLE object = object_make(c, OBJECT_DATA);
+	c->session = check_open_elsewhere(c);
+	CK_RV rv = object_read(c, object, CKA_LABEL, label, sizeof(label), &size);
+	EXPECT(c, 236,
+	       rv != CKR_OK || size != strlen(OBJECT_LABEL) ||
+	               memcmp(label, OBJECT_LABEL, size) != 0,
+	       "a session with another token reads the object");
+}
+
 static void bad_object(struct check *c)
 {
 	enum tape_function_id id = (enum tape_function_id)c->row->a;
@@ -354,6 +368,10 @@ void suite_handles(struct check_list *list)
 		for (size_t i = 0; i < tape_functions[f].count; i++)
 			add_argument_checks(list, id, i);
 	}
+	check_add(list,
+	          CHECK(object_of_other_slot, NEED_SESSION,
+	                "an object of one token is none of another's", 236),
+	          "object-of-other-slot");
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(steps); i++) {
 		struct check_row row = CHECK(no_operation, NEED_USER,
 		                             "without an operation that was begun it says so", 163);

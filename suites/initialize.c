@@ -295,6 +295,28 @@ static void failing_mutexes(struct check *c)
 	       "after a C_Initialize that failed the next one returned %s", check_rv_name(rv));
 }
 
+/* What a C_Initialize that was refused has taken, it has given back; there is nothing to finalise. */
+static void refused_often(struct check *c)
+{
+	CK_C_INITIALIZE_ARGS arguments;
+	size_t files = 0;
+	need_plain(c);
+	/* CreateMutex alone. */
+	fill(&arguments, 1, 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		CK_RV rv = initialize(c, &arguments);
+		if (rv == CKR_OK)
+			check_skip(c, "it takes one mutex function of four");
+		EXPECT_RV(c, 52, c->p11->C_Finalize(NULL), CKR_CRYPTOKI_NOT_INITIALIZED);
+		if (i == ROUNDS / 5)
+			files = check_descriptors();
+	}
+	EXPECT(c, 1, check_descriptors() <= files,
+	       "%d times refused, C_Initialize leaves %zu descriptors", ROUNDS - ROUNDS / 5,
+	       check_descriptors() - files);
+	expect_nothing_done(c);
+}
+
 /* ---- twice ----------------------------------------------------------------------------------- */
 
 static void twice(struct check *c)
@@ -491,6 +513,10 @@ void suite_initialize(struct check_list *list)
 			row.rules[2] = 12;
 		check_add(list, row, "failing-mutexes/%s", check_rv_name(answers[i]));
 	}
+	check_add(list,
+	          CHECK(refused_often, NEED_LOADED,
+	                "a refusal leaves nothing behind, and nothing to finalise", 1, 52),
+	          "refused-often");
 	check_add(list,
 	          CHECK(twice, NEED_INIT, "a second time is refused, and does no harm", 46, 47),
 	          "twice");

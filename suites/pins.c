@@ -529,6 +529,26 @@ static void init_token_user(struct check *c)
 	       "after C_InitPIN CKF_USER_PIN_INITIALIZED is not set");
 }
 
+/* What C_InitToken has made is a token: it takes objects, and has them in another life of the library. */
+static void init_token_works(struct check *c)
+{
+	reinitialize(c, c->target->token_info.label);
+	CK_SESSION_HANDLE session = fresh_session(c);
+	EXPECT(c, 96, check_login(c, session, CKU_SO),
+	       "after C_InitToken the security officer cannot log in with the same PIN");
+	EXPECT_CODE(c, 96, "C_InitPIN", init_pin(c, session, c->target->pin), CKR_OK);
+	EXPECT_RV(c, 96, c->p11->C_CloseSession(session), CKR_OK);
+	make_token_object(c);
+	NEED_OK(c, check_finalize(c));
+	NEED_OK(c, check_initialize(c));
+	session = fresh_session(c);
+	EXPECT(c, 96, check_login(c, session, CKU_USER),
+	       "after C_InitToken, C_InitPIN and C_Initialize the user cannot log in");
+	EXPECT(c, 96, count_token_objects(c) == 1,
+	       "a token that C_InitToken has made does not keep an object");
+	object_sweep(c);
+}
+
 static void init_token_label(struct check *c)
 {
 	static const char *const labels[] = { "0123456789abcdefghijklmnopqrstuv",
@@ -635,6 +655,9 @@ static void add_tokens(struct check_list *list)
 	          CHECK(init_token_user, NEED_PINS,
 	                "after C_InitToken there is no user until C_InitPIN", 84, 96, 113, 121),
 	          "init-token/user");
+	check_add(list,
+	          CHECK(init_token_works, NEED_PINS, "what C_InitToken makes is a token", 96, 113),
+	          "init-token/works");
 	for (unsigned int i = 0; i < 4; i++) {
 		struct check_row row =
 			CHECK(init_token_label, NEED_PINS,

@@ -698,6 +698,48 @@ static void mechanism_flags(struct check *c)
 		check_note(c, "%s has no flag: no function takes it", row->name.text);
 }
 
+/* In which unit the sizes are the mechanism's chapter says (2.40 curr 2; v3.2 6): other ones show by their order. */
+static const struct sizes {
+	const char *name;
+	CK_MECHANISM_TYPE mechanisms[6];
+	CK_ULONG least, most; /* that a largest key can have, in the right unit */
+	const char *unit;
+} sizes[] = {
+	{ "rsa",
+	  { CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_RSA_PKCS, CKM_RSA_X_509, CKM_SHA256_RSA_PKCS,
+	    CKM_RSA_PKCS_OAEP, CKM_RSA_PKCS_PSS },
+	  512,
+	  1 << 20,
+	  "bits" },
+	{ "ec",
+	  { CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, CKM_ECDSA_SHA256, CKM_ECDH1_DERIVE },
+	  112,
+	  1 << 16,
+	  "bits" },
+	{ "aes",
+	  { CKM_AES_KEY_GEN, CKM_AES_ECB, CKM_AES_CBC, CKM_AES_CBC_PAD, CKM_AES_GCM, CKM_AES_CTR },
+	  16,
+	  64,
+	  "bytes" },
+};
+
+static void mechanism_sizes(struct check *c)
+{
+	const struct sizes *row = c->row->data;
+	bool seen = false;
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(row->mechanisms); i++) {
+		const CK_MECHANISM_INFO *info = target_mechanism(c->target, row->mechanisms[i]);
+		if (info == NULL || row->mechanisms[i] == 0 || info->ulMaxKeySize == 0)
+			continue;
+		seen = true;
+		PREFER(c, 342, info->ulMaxKeySize >= row->least && info->ulMaxKeySize <= row->most,
+		       "keys for %s have %lu %s at most", check_mechanism_name(row->mechanisms[i]),
+		       (unsigned long)info->ulMaxKeySize, row->unit);
+	}
+	if (!seen)
+		check_skip(c, "no mechanism is listed that says how large such keys are");
+}
+
 /* Mechanisms that no table here knows. */
 static void unknown_mechanisms(struct check *c)
 {
@@ -1008,6 +1050,12 @@ static void add_mechanisms(struct check_list *list)
 		                               "flags and sizes make sense", 90, 91, 342);
 		flags.data = row;
 		check_add(list, flags, "mechanism-flags/%s", row->name.text);
+	}
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(sizes); i++) {
+		struct check_row row = CHECK(mechanism_sizes, NEED_TOKEN,
+		                             "sizes are in the mechanism's unit", 342);
+		row.data = &sizes[i];
+		check_add(list, row, "mechanism-sizes/%s", sizes[i].name);
 	}
 	check_add(list,
 	          CHECK(unknown_mechanisms, NEED_TOKEN,
