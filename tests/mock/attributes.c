@@ -252,10 +252,24 @@ bool attribute_equals_item(const struct attribute *attribute, const CK_ATTRIBUTE
 
 /* ---- items (§4.1.1, points 1 and 2) -------------------------------------------------------------- */
 
+/* A month and a day that any year has: nobody asks for more. */
+static bool is_date(const CK_BYTE *text)
+{
+	int month, day;
+
+	for (size_t i = 0; i < sizeof(CK_DATE); i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+	}
+	month = (text[4] - '0') * 10 + text[5] - '0';
+	day = (text[6] - '0') * 10 + text[7] - '0';
+	return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
 static bool value_fits(const struct tape_attribute *row, const CK_ATTRIBUTE *item)
 {
 	const CK_ATTRIBUTE *inner = item->pValue;
-	CK_ULONG length = item->ulValueLen;
+	CK_ULONG length = item->ulValueLen, constant;
 
 	if (length == CK_UNAVAILABLE_INFORMATION || (!item->pValue && length > 0))
 		return false;
@@ -263,11 +277,15 @@ static bool value_fits(const struct tape_attribute *row, const CK_ATTRIBUTE *ite
 	case TAPE_A_BOOL:
 		return length == sizeof(CK_BBOOL) && *(CK_BBOOL *)item->pValue <= CK_TRUE;
 	case TAPE_A_ULONG:
-	case TAPE_A_CONSTANT:
 	case TAPE_A_FLAGS:
 		return length == sizeof(CK_ULONG);
+	case TAPE_A_CONSTANT:
+		if (length != sizeof(constant))
+			return false;
+		memcpy(&constant, item->pValue, sizeof(constant));
+		return tape_constant_name((enum tape_group)row->group, constant) != NULL;
 	case TAPE_A_DATE:
-		return length == 0 || length == sizeof(CK_DATE);
+		return length == 0 || (length == sizeof(CK_DATE) && is_date(item->pValue));
 	case TAPE_A_VERSION:
 		return length == sizeof(CK_VERSION);
 	case TAPE_A_ULONGS:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Random numbers that are the same in every run: SHA-256 in counter mode over the seed. libcrypto draws
- * from it too (a provider of one algorithm), so that keys, paddings and salts repeat.
+ * from it too (a provider of one algorithm), so that keys, paddings and salts repeat. Within a run each
+ * C_Initialize begins other numbers, and so does a forked child's.
  */
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
@@ -13,6 +14,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/mock/mock.h"
 
@@ -26,12 +28,21 @@ static struct {
 /* libcrypto may draw when no call of ours is under the lock. */
 static pthread_mutex_t stream_mutex = PTHREAD_MUTEX_INITIALIZER;
 
+/* Of the process that loaded the library its lives; of a child their number and that it is one. */
+static struct {
+	CK_ULONG seed, life, child;
+} origin;
+static pid_t first_process;
+
 void random_begin(void)
 {
-	CK_ULONG seed = mock_config.seed;
-
+	if (first_process == 0)
+		first_process = getpid();
+	origin.seed = mock_config.seed;
+	origin.child = getpid() != first_process;
 	memset(&stream, 0, sizeof(stream));
-	SHA256((const unsigned char *)&seed, sizeof(seed), stream.key);
+	SHA256((const unsigned char *)&origin, sizeof(origin), stream.key);
+	origin.life++;
 }
 
 void random_add_seed(const CK_BYTE *seed, CK_ULONG length)

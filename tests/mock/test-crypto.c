@@ -1358,6 +1358,11 @@ static void random_numbers_repeat(void **state)
 	begin("");
 	OK(p11->C_GenerateRandom(open_session(0, 0), second, 64));
 	assert_memory_equal(first, second, 64);
+	/* The same from run to run, but not from one life of the library to the next. */
+	OK(p11->C_Finalize(NULL));
+	OK(p11->C_Initialize(NULL));
+	OK(p11->C_GenerateRandom(open_session(0, 0), second, 64));
+	assert_memory_not_equal(first, second, 64);
 	end();
 	begin("no-rng");
 	IS(p11->C_GenerateRandom(open_session(0, 0), second, 64), CKR_RANDOM_NO_RNG);

@@ -60,6 +60,9 @@ static void templates_are_checked(void **state)
 	IS(create_more(key, 4, (CK_ATTRIBUTE)A_AT(CKA_ENCRYPT, bits)), CKR_ATTRIBUTE_VALUE_INVALID);
 	IS(create_more(key, 4, (CK_ATTRIBUTE)A_BYTES(CKA_START_DATE, "2026")),
 	   CKR_ATTRIBUTE_VALUE_INVALID);
+	IS(create_more(key, 4, (CK_ATTRIBUTE)A_BYTES(CKA_START_DATE, "20261340")),
+	   CKR_ATTRIBUTE_VALUE_INVALID);
+	OK(create_more(key, 4, (CK_ATTRIBUTE)A_BYTES(CKA_START_DATE, "20261231")));
 	IS(create_more(key, 4, (CK_ATTRIBUTE)A_AT(CKA_LOCAL, yes)), CKR_ATTRIBUTE_READ_ONLY);
 	IS(create_more(key, 4, (CK_ATTRIBUTE)A_BYTES(CKA_UNIQUE_ID, "x")), CKR_ATTRIBUTE_READ_ONLY);
 	IS(create_more(key, 4, (CK_ATTRIBUTE)A_AT(CKA_VALUE_LEN, length)), CKR_ATTRIBUTE_READ_ONLY);
