@@ -35,6 +35,8 @@ static const char usage[] =
 	"      --so-pin PIN         the security officer's, also in P11TAPE_SO_PIN\n"
 	"      --so-pin-file FILE\n"
 	"      --init-args TEXT     for C_Initialize's pReserved, as NSS and p11-kit have it\n"
+	"      --unplug COMMAND     a shell command that takes the token out of its slot, and\n"
+	"      --plug COMMAND       one that puts it back: for checks of removal\n"
 	"      --destructive        also what changes the token: objects, PINs, C_InitToken\n"
 	"      --spec VERSION       the rules of this version: 2.40, 3.0, 3.1, 3.2 (default:\n"
 	"                           the module's own)\n"
@@ -108,6 +110,14 @@ static bool take_pin(const char *text, char pin[TARGET_PIN_SIZE], bool *ret_has)
 	if ((size_t)snprintf(pin, TARGET_PIN_SIZE, "%s", text) < TARGET_PIN_SIZE)
 		return true;
 	tape_cli_fail("a PIN has less than %d bytes", TARGET_PIN_SIZE);
+	return false;
+}
+
+static bool take_command(const char *option, char command[TARGET_COMMAND_SIZE])
+{
+	if ((size_t)snprintf(command, TARGET_COMMAND_SIZE, "%s", optarg) < TARGET_COMMAND_SIZE)
+		return true;
+	tape_cli_fail("the command of --%s has %d bytes or more", option, TARGET_COMMAND_SIZE);
 	return false;
 }
 
@@ -185,6 +195,8 @@ enum option_code {
 	OPTION_SO_PIN,
 	OPTION_SO_PIN_FILE,
 	OPTION_INIT_ARGS,
+	OPTION_UNPLUG,
+	OPTION_PLUG,
 	OPTION_DESTRUCTIVE,
 	OPTION_SPEC,
 	OPTION_SUITE,
@@ -213,6 +225,8 @@ static const struct option long_options[] = {
 	{ "so-pin", required_argument, NULL, OPTION_SO_PIN },
 	{ "so-pin-file", required_argument, NULL, OPTION_SO_PIN_FILE },
 	{ "init-args", required_argument, NULL, OPTION_INIT_ARGS },
+	{ "unplug", required_argument, NULL, OPTION_UNPLUG },
+	{ "plug", required_argument, NULL, OPTION_PLUG },
 	{ "destructive", no_argument, NULL, OPTION_DESTRUCTIVE },
 	{ "spec", required_argument, NULL, OPTION_SPEC },
 	{ "suite", required_argument, NULL, OPTION_SUITE },
@@ -270,6 +284,10 @@ static bool take_option(struct options *options, int option)
 	case OPTION_INIT_ARGS:
 		snprintf(target->init_args, sizeof(target->init_args), "%s", optarg);
 		return true;
+	case OPTION_UNPLUG:
+		return take_command("unplug", target->unplug);
+	case OPTION_PLUG:
+		return take_command("plug", target->plug);
 	case OPTION_DESTRUCTIVE:
 		return target->destructive = true;
 	case OPTION_SPEC:

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -431,6 +432,32 @@ CK_RV check_token_info(struct check *c, CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 	CK_RV rv = c->p11->C_GetTokenInfo(slot, info);
 	give_lock(lock);
 	return rv;
+}
+
+static bool is_plugged(struct check *c)
+{
+	CK_SLOT_INFO info;
+	return c->p11->C_GetSlotInfo(c->slot, &info) == CKR_OK &&
+	       (info.flags & CKF_TOKEN_PRESENT) != 0;
+}
+
+void check_plug(struct check *c, bool in)
+{
+	const char *command = in ? c->target->plug : c->target->unplug;
+	const int looks = 250;
+	if (command[0] == 0)
+		check_skip(c, "nothing was said of how the token is taken out (--unplug, --plug)");
+	int status = system(command);
+	if (status != 0)
+		check_error(c, "'%s' ended with status %d", command, status);
+	/* A reader that is asked now and then needs its time. */
+	for (int i = 0; i < looks; i++) {
+		if (is_plugged(c) == in)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
+	check_skip(c, "'%s' was run, and C_GetSlotInfo %s CKF_TOKEN_PRESENT", command,
+	           in ? "has no" : "has");
 }
 
 CK_RV check_initialize(struct check *c)

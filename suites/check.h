@@ -51,6 +51,8 @@ enum need {
 	NEED_DIRECT = 1 << 13, /* not recorded: looks at what the module does to its process */
 	/* Changes PINs or the whole token: with an own process that puts PINs and label back. */
 	NEED_PINS = 1 << 15 | NEED_DESTRUCTIVE | NEED_TOKEN,
+	/* Takes the token out of its slot; it is put back after the check. */
+	NEED_PLUG = 1 << 16 | NEED_ALONE | NEED_TOKEN,
 	ALLOW_DEATH = 1 << 14, /* the text leaves open what happens: a crash or a hang is a note */
 };
 
@@ -139,6 +141,12 @@ void check_unlock(int lock);
 
 /* C_GetTokenInfo, not while another process logs in (SoftHSM2 2.6.1 then returns CKR_GENERAL_ERROR). */
 CK_RV check_token_info(struct check *c, CK_SLOT_ID slot, CK_TOKEN_INFO *info);
+
+/*
+ * Take the token out of its slot, or put it back, by the command that the user of p11tape gave, and wait until
+ * C_GetSlotInfo says so. Skips the check where there is no command, or where the module does not notice.
+ */
+void check_plug(struct check *c, bool in);
 
 /*
  * The function by its number: from the newest list that the module has, or NULL where none has it.

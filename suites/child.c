@@ -66,6 +66,8 @@ static void prepare(struct check *c)
 	if (check_needs(c->row, NEED_TOKEN) && !target->has_token)
 		check_skip(c, "there is no initialised token in slot %lu",
 		           (unsigned long)target->slot);
+	if (check_needs(c->row, NEED_PLUG) && (target->unplug[0] == 0 || target->plug[0] == 0))
+		check_skip(c, "nothing was said of how the token is taken out (--unplug, --plug)");
 	if (check_needs(c->row, NEED_WRONG_PIN))
 		spare_the_pin(c);
 	if (check_needs(c->row, NEED_SESSION))
@@ -112,6 +114,10 @@ void child_run(const struct check_row *row, const struct target *target, struct 
 static void sweep(struct check *c)
 {
 	c->outcome->expectations++;
+	if (c->row->b != 0)
+		check_plug(c, true);
+	if (!c->target->destructive)
+		return;
 	if (c->row->a != 0)
 		pins_restore(c);
 	c->session = check_open(c, CKF_RW_SESSION);
@@ -126,7 +132,8 @@ void child_sweep(const struct check_row *after, const struct target *target,
 		                 .name = "sweep",
 		                 .needs = NEED_TOKEN,
 		                 .run = sweep,
-		                 .a = check_needs(after, NEED_PINS) };
+		                 .a = check_needs(after, NEED_PINS),
+		                 .b = check_needs(after, NEED_PLUG) && target->plug[0] != 0 };
 	child_run(&row, target, outcome);
 }
 

@@ -363,7 +363,7 @@ static int start_one(struct run *run, const struct check_row *row, struct target
 	while (alone && is_busy(run))
 		wait_for_one(run);
 	/* What a check leaves in the token is nobody else's: one that died could not clear it away. */
-	if (row != NULL && check_needs(row, NEED_DESTRUCTIVE))
+	if (row != NULL && (check_needs(row, NEED_DESTRUCTIVE) || check_needs(row, NEED_PLUG)))
 		return sweep(run, row, error);
 	return 0;
 }

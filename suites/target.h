@@ -13,6 +13,7 @@
 #include "core/api/pkcs11.h"
 
 #define TARGET_PIN_SIZE 256
+#define TARGET_COMMAND_SIZE 1024
 #define TARGET_MECHANISMS 512
 #define TARGET_SLOTS 64
 
@@ -27,6 +28,8 @@ struct target {
 	char init_args[1024];    /* for pReserved, as NSS and p11-kit use it; "" for none */
 	char pin[TARGET_PIN_SIZE], so_pin[TARGET_PIN_SIZE];
 	bool has_pin, has_so_pin;
+	char unplug[TARGET_COMMAND_SIZE],
+		plug[TARGET_COMMAND_SIZE]; /* commands of a shell; "" where there are none */
 	bool destructive;
 	bool slot_is_given;
 	char token[33]; /* the label of the token to use; "" for any */
