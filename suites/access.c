@@ -162,7 +162,8 @@ static void expect_no_access(struct check *c, enum deed deed, enum state state, 
 {
 	if (deed != CREATE) {
 		/* After C_Logout the handle is none any more, in whatever session (§5.6.9). */
-		EXPECT_CODE(c, 145, deed_names[deed], rv, CKR_OBJECT_HANDLE_INVALID);
+		EXPECT_CODE(c, rv == CKR_OK ? kind->rule : 145, deed_names[deed], rv,
+		            CKR_OBJECT_HANDLE_INVALID);
 		return;
 	}
 	if (kind->is_token && state == RO_PUBLIC && rv == CKR_SESSION_READ_ONLY)
@@ -285,6 +286,9 @@ static void handle_stays(struct check *c)
 static void key_after_logout(struct check *c)
 {
 	CK_MECHANISM mechanism = { c->row->a == 0 ? CKM_AES_ECB : CKM_RSA_PKCS, NULL, 0 };
+	if (target_mechanism(c->target, mechanism.mechanism) == NULL)
+		check_skip(c, "the token does not list %s",
+		           check_mechanism_name(mechanism.mechanism));
 	CK_OBJECT_HANDLE key = object_make(c, c->row->a == 0 ? OBJECT_AES : OBJECT_RSA_PRIVATE);
 	if ((c->target->token_info.flags & CKF_LOGIN_REQUIRED) == 0)
 		check_skip(c, "the token wants no login");

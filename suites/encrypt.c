@@ -96,6 +96,8 @@ static CK_BYTE *bad_length(struct check *c, const struct crypto_job *job, CK_ULO
 static void expect_length_code(struct crypto_job *job, CK_RV rv)
 {
 	struct check *c = job->c;
+	if (job->m->block > 1)
+		EXPECT(c, 289, rv != CKR_OK, "%s takes a part of a block", crypto_called(job));
 	if (job->verb == VERB_ENCRYPT) {
 		EXPECT_CODE(c, 174, crypto_called(job), rv, CKR_DATA_LEN_RANGE);
 		return;
@@ -389,8 +391,9 @@ static void add_contents(struct check_list *list, enum crypto_verb verb)
 static void add_lengths(struct check_list *list, enum crypto_verb verb)
 {
 	bool encrypts = verb == VERB_ENCRYPT;
-	struct check_row row = CHECK(
-		length, NEED_USER, "a length that the mechanism cannot take is refused", 174, 165);
+	struct check_row row =
+		CHECK(length, NEED_USER, "a length that the mechanism cannot take is refused", 174,
+	              165, 289);
 	row.rules[0] = encrypts ? 174 : 175;
 	crypto_add(list, row, verb, "length", takes_some_lengths);
 	row.run = final_length;

@@ -214,11 +214,12 @@ static void logout_twice(struct check *c)
 static void across_sessions(struct check *c)
 {
 	struct sessions sessions;
+	need_login(c);
 	states_enter(c, &situations[2], &sessions);
 	for (int i = 0; i < 3; i++) {
 		if (!check_login(c, (i & 1) == 0 ? sessions.ro : sessions.rw, CKU_USER))
 			check_skip(c, "the user cannot be logged in without a PIN (--pin)");
-		states_expect(c, 118, &sessions, states_has_login(c) ? LOGIN_USER : LOGIN_NOBODY);
+		states_expect(c, 118, &sessions, LOGIN_USER);
 		EXPECT_RV(c, 118, c->p11->C_Logout((i & 1) == 0 ? sessions.rw : sessions.ro),
 		          CKR_OK);
 		states_expect(c, 118, &sessions, LOGIN_NOBODY);
@@ -455,7 +456,8 @@ static void expect_gone(struct check *c, CK_OBJECT_HANDLE object)
 		          "C_GetAttributeValue of a private object after C_Logout returned "
 		          "CKR_USER_NOT_LOGGED_IN, expected CKR_OBJECT_HANDLE_INVALID");
 	else
-		EXPECT_CODE(c, 145, "C_GetAttributeValue", rv, CKR_OBJECT_HANDLE_INVALID);
+		EXPECT_CODE(c, rv == CKR_OK ? 131 : 145, "C_GetAttributeValue", rv,
+		            CKR_OBJECT_HANDLE_INVALID);
 }
 
 static void private_objects_go(struct check *c)
@@ -669,6 +671,24 @@ static void login_user_name(struct check *c)
 	       "C_Login after C_LoginUser does not say CKR_USER_ALREADY_LOGGED_IN");
 }
 
+/* ---- PINs that are locked ---------------------------------------------------------------------------- */
+
+/* No check locks a PIN: a token is needed that says that its PIN is. */
+static void locked_pin(struct check *c)
+{
+	bool so = c->row->b == CKU_SO;
+	const char *pin = states_pin(c, (CK_USER_TYPE)c->row->b);
+	if ((pin_flags(c) & (so ? CKF_SO_PIN_LOCKED : CKF_USER_PIN_LOCKED)) == 0)
+		check_skip(c, "the PIN is not locked");
+	if (!(so ? c->target->has_so_pin : c->target->has_pin))
+		check_skip(c, "no PIN was given");
+	CK_SESSION_HANDLE session = check_open(c, CKF_RW_SESSION);
+	CK_RV rv = login_with(c, session, (CK_USER_TYPE)c->row->b, pin, strlen(pin));
+	EXPECT(c, 123, rv != CKR_OK, "the token says that the PIN is locked, and it logs in");
+	EXPECT_CODE(c, 123, "C_Login", rv, CKR_PIN_LOCKED);
+	states_expect(c, 123, &(struct sessions){ CK_INVALID_HANDLE, session }, LOGIN_NOBODY);
+}
+
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
 void suite_login(struct check_list *list);
@@ -742,6 +762,12 @@ static void add_pins(struct check_list *list)
 			row.b = users[u].type;
 			check_add(list, row, "wrong-pin/%s-%s", users[u].name, wrong_names[w]);
 		}
+	for (unsigned int u = 0; u < TAPE_ARRAY_SIZE(users); u++) {
+		struct check_row row =
+			CHECK(locked_pin, NEED_TOKEN, "a PIN that is locked logs nobody in", 123);
+		row.b = users[u].type;
+		check_add(list, row, "locked-pin/%s", users[u].name);
+	}
 	check_add(list,
 	          CHECK(wrong_while_logged_in, NEED_WRONG_PIN | NEED_SESSION,
 	                "a wrong PIN of who is logged in changes nothing", 120, 123),

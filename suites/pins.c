@@ -515,13 +515,14 @@ static void init_token_user(struct check *c)
 {
 	reinitialize(c, c->target->token_info.label);
 	CK_FLAGS flags = token_flags(c);
+	CK_SESSION_HANDLE session = fresh_session(c);
+	CK_RV rv = login(c, session, CKU_USER, c->target->pin);
+	EXPECT(c, 96, rv != CKR_OK, "after C_InitToken the user logs in with the PIN of before");
+	EXPECT_CODE(c, 121, "C_Login", rv, CKR_USER_PIN_NOT_INITIALIZED);
 	EXPECT(c, 84, (flags & CKF_TOKEN_INITIALIZED) != 0,
 	       "after C_InitToken CKF_TOKEN_INITIALIZED is not set");
 	EXPECT(c, 84, (flags & CKF_USER_PIN_INITIALIZED) == 0,
 	       "after C_InitToken CKF_USER_PIN_INITIALIZED is set");
-	CK_SESSION_HANDLE session = fresh_session(c);
-	EXPECT_CODE(c, 121, "C_Login", login(c, session, CKU_USER, c->target->pin),
-	            CKR_USER_PIN_NOT_INITIALIZED);
 	EXPECT(c, 96, check_login(c, session, CKU_SO),
 	       "after C_InitToken the security officer cannot log in with the same PIN");
 	EXPECT_CODE(c, 84, "C_InitPIN", init_pin(c, session, c->target->pin), CKR_OK);

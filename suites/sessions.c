@@ -60,13 +60,18 @@ static void open_flags(struct check *c)
 	}
 	bool rw = (flags & CKF_RW_SESSION) != 0;
 	if (situation->login == LOGIN_OFFICER && !rw) {
-		if (rv == CKR_OK && c->target->spec < SPEC(3, 2))
+		if (rv != CKR_OK) {
+			EXPECT_CODE(c, 105, "C_OpenSession", rv, CKR_SESSION_READ_WRITE_SO_EXISTS);
+			return;
+		}
+		/* The Usage Guide of 3.2 lets it open: it is a public one then. */
+		if (c->target->spec < SPEC(3, 2))
 			DEVIATION(c, 105,
 			          "a read-only session opens beside the security officer's");
-		else if (rv == CKR_OK)
-			check_note(c, "a read-only session opens beside the security officer's");
 		else
-			EXPECT_CODE(c, 105, "C_OpenSession", rv, CKR_SESSION_READ_WRITE_SO_EXISTS);
+			check_note(c, "a read-only session opens beside the security officer's");
+		states_expect(c, 146, &(struct sessions){ session, CK_INVALID_HANDLE },
+		              LOGIN_OFFICER);
 		return;
 	}
 	if (rw && rv == CKR_TOKEN_WRITE_PROTECTED)
@@ -513,7 +518,7 @@ static void add_opening(struct check_list *list)
 			struct check_row row = CHECK(open_flags, NEED_TOKEN,
 			                             "sessions are serial, and what they say they "
 			                             "are",
-			                             104, 105, 108, 109, 110);
+			                             104, 105, 108, 109, 110, 146);
 			row.a = f;
 			row.b = in[i];
 			check_add(list, row, "open/%s-%s", situations[in[i]].name,

@@ -58,7 +58,8 @@ CK_ULONG compute_length(const struct compute *c, CK_ULONG input)
 
 		if (m->compute == compute_eddsa)
 			return bits > 256 ? 114 : 64;
-		return 2 * ((bits + 7) / 8);
+		/* DER has a tag, a length and perhaps a zero before each number, and both before all. */
+		return 2 * ((bits + 7) / 8) + (FAULT(ecdsa_signature_is_der) ? 9 : 0);
 	}
 	if (m->compute == compute_rsa_sign || m->compute == compute_rsa_crypt)
 		return (key_size(c->key) + 7) / 8;

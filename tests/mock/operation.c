@@ -122,12 +122,11 @@ static bool blocked(struct session *session, enum kind kind)
 	for (int other = 0; other < KIND_OPERATIONS; other++) {
 		if (!session->operations[other])
 			continue;
-		if (other == (int)kind ? !FAULT(init_twice)
-		                       : !pair_is_legal(kind, (enum kind)other))
+		if (other == (int)kind || !pair_is_legal(kind, (enum kind)other))
 			return true;
 		active++;
 	}
-	return active > 1 && !FAULT(init_twice);
+	return active > 1;
 }
 
 CK_RV operation_begin(struct session *session, enum kind kind, const CK_MECHANISM *mechanism,
@@ -140,9 +139,9 @@ CK_RV operation_begin(struct session *session, enum kind kind, const CK_MECHANIS
 	CK_RV rv;
 
 	if (blocked(session, kind) && !mock_config.drop_old) {
-		if (FAULT(active_drops_operation))
+		if (FAULT(active_drops_operation) || FAULT(init_twice))
 			operation_end(session, kind);
-		return CKR_OPERATION_ACTIVE;
+		return FAULT(init_twice) ? CKR_OK : CKR_OPERATION_ACTIVE;
 	}
 	rv = mechanism_use(session, kind, mechanism, key, &row, &object, &parameter);
 	if (rv != CKR_OK)
@@ -867,8 +866,8 @@ static CK_RV restore_key(struct session *session, struct operation *operation,
 	if (!key)
 		return CKR_KEY_HANDLE_INVALID;
 	fingerprint(&key->attributes, theirs);
-	if (memcmp(hash, theirs, sizeof(theirs)) != 0 && !FAULT(changed_key_accepted))
-		return CKR_KEY_CHANGED;
+	if (memcmp(hash, theirs, sizeof(theirs)) != 0)
+		return FAULT(changed_key_wrong_code) ? CKR_KEY_TYPE_INCONSISTENT : CKR_KEY_CHANGED;
 	attributes_copy(&operation->key, &key->attributes);
 	operation->key_handle = given;
 	return operation->key.failed ? CKR_HOST_MEMORY : CKR_OK;

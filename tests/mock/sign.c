@@ -277,10 +277,16 @@ static CK_RV ecdsa(EVP_PKEY_CTX *ctx, const struct compute *c, const struct byte
 		    EVP_PKEY_sign(ctx, der, &n, data->data, data->length) <= 0)
 			return CKR_FUNCTION_FAILED;
 		if (FAULT(ecdsa_signature_is_der)) {
-			bytes_add(c->output, der, n < 2 * half ? n : 2 * half);
+			bytes_add(c->output, der, n);
 			return CKR_OK;
 		}
 		return to_numbers(der, n, half, c->output) ? CKR_OK : CKR_FUNCTION_FAILED;
+	}
+	if (FAULT(ecdsa_signature_is_der)) {
+		good = EVP_PKEY_verify_init(ctx) > 0 &&
+		       EVP_PKEY_verify(ctx, c->signature->data, c->signature->length, data->data,
+		                       data->length) > 0;
+		return good ? CKR_OK : CKR_SIGNATURE_INVALID;
 	}
 	/* A shorter one of an even length is as good. */
 	if (c->signature->length == 0 || c->signature->length % 2 != 0 ||

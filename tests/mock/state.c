@@ -48,6 +48,8 @@ static void make_ready(struct slot *slot)
 	if (strcmp(mock_config.token, "no-user-pin") != 0) {
 		set_pin(&slot->user, (const CK_BYTE *)mock_config.pin, strlen(mock_config.pin));
 		slot->user.to_be_changed = mock_config.pin_to_be_changed;
+		if (strcmp(mock_config.token, "user-pin-locked") == 0)
+			slot->user.failures = PIN_TRIES;
 	}
 }
 
@@ -507,7 +509,7 @@ static bool destroyable(const struct object *object, const void *context)
 	const struct attribute *attribute = attributes_find(&object->attributes, CKA_DESTROYABLE);
 
 	(void)context;
-	return !attribute || attribute->value[0] || FAULT(init_token_destroys_all);
+	return !attribute || attribute->value[0];
 }
 
 CK_RV mock_C_InitToken(CK_SLOT_ID slotID, CK_UTF8CHAR_PTR pPin, CK_ULONG ulPinLen,
@@ -537,7 +539,8 @@ CK_RV mock_C_InitToken(CK_SLOT_ID slotID, CK_UTF8CHAR_PTR pPin, CK_ULONG ulPinLe
 			return CKR_PIN_INCORRECT;
 		take_pin(&slot->so, pPin, ulPinLen, mock_config.so_pin);
 	}
-	slot_drop_objects(slot, destroyable, NULL);
+	if (!FAULT(init_token_keeps_objects))
+		slot_drop_objects(slot, destroyable, NULL);
 	if (!FAULT(init_token_keeps_user_pin))
 		memset(&slot->user, 0, sizeof(slot->user));
 	memcpy(slot->label, pLabel, sizeof(slot->label));

@@ -685,6 +685,9 @@ static void logins_are_refused(void **state)
 	IS(try_log_in(session, CKU_USER, "1234"), CKR_USER_ALREADY_LOGGED_IN);
 	IS(try_log_in(session, CKU_SO, "12345678"), CKR_USER_ANOTHER_ALREADY_LOGGED_IN);
 	end();
+	begin("token=user-pin-locked");
+	IS(try_log_in(open_session(0, 0), CKU_USER, "1234"), CKR_PIN_LOCKED);
+	end();
 	begin("token=no-user-pin");
 	session = open_session(0, CKF_RW_SESSION);
 	IS(try_log_in(session, CKU_USER, "1234"), CKR_USER_PIN_NOT_INITIALIZED);

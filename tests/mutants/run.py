@@ -117,6 +117,8 @@ class Lab:
         else:
             path = BUILD / f"tests/p11tape-mock{'' if module == 'mock' else '-' + module}.so"
             environment |= {"P11TAPE_MOCK": words}
+        if "hotplug=" in words:
+            arguments += ("--unplug", "rm -f present", "--plug", "touch present")
         run = subprocess.run([CHECK, "check", "-m", str(path), "--direct", "--destructive",
                               "-j", str(jobs), "--timeout", str(TIMEOUT), "--format", "json", "--evidence",
                               str(directory / "evidence"), *arguments],
