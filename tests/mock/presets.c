@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tests/mock/mock.h"
+#include "tests/mock/preset-key.h"
 
 /* A token object of a class, with what storage objects have. */
 static struct attributes begin(CK_OBJECT_CLASS class, const char *label)
@@ -233,6 +234,7 @@ void slot_add_presets(struct slot *slot)
 	struct attributes set;
 	X509 *certificate;
 	EVP_PKEY *key;
+	const unsigned char *der = preset_key;
 
 	if (mock_listed(objects, "features"))
 		add_features(slot);
@@ -244,7 +246,7 @@ void slot_add_presets(struct slot *slot)
 		add_validation(slot);
 	if (!nss && !roots && !keys && !trust)
 		return;
-	key = EVP_PKEY_Q_keygen(mock.crypto, NULL, "RSA", (size_t)2048);
+	key = d2i_PrivateKey_ex(EVP_PKEY_RSA, NULL, &der, sizeof(preset_key), mock.crypto, NULL);
 	certificate = key ? make_certificate(key) : NULL;
 	if (certificate) {
 		if (roots) {
