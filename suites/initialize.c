@@ -161,6 +161,7 @@ static void whole_set(struct check *c)
 	unsigned int rule = c->row->rules[0];
 	need_plain(c);
 	fill(&arguments, (unsigned int)c->row->a, flags);
+	size_t threads = check_threads();
 	CK_RV rv = initialize(c, &arguments);
 	if (rv == CKR_CANT_LOCK && (flags != 0 || c->row->a != 0))
 		check_skip(c, "it cannot lock so (CKR_CANT_LOCK)");
@@ -168,6 +169,10 @@ static void whole_set(struct check *c)
 		check_skip(c, "it must create threads (CKR_NEED_TO_CREATE_THREADS)");
 	EXPECT_CODE(c, rule, "C_Initialize", rv, CKR_OK);
 	EXPECT_RV(c, rule, c->p11->C_GetInfo(&info), CKR_OK);
+	if ((flags & CKF_LIBRARY_CANT_CREATE_OS_THREADS) != 0)
+		EXPECT(c, 45, check_threads() <= threads,
+		       "C_Initialize has made a thread, which CKF_LIBRARY_CANT_CREATE_OS_THREADS "
+		       "forbids");
 	EXPECT_RV(c, rule, check_finalize(c), CKR_OK);
 	EXPECT(c, 62, counts.misuse == CKR_OK, "the module used a mutex wrongly: %s",
 	       check_rv_name(counts.misuse));
@@ -489,6 +494,9 @@ void suite_initialize(struct check_list *list)
 			row.a = all != 0 ? ALL : 0;
 			row.b = flag_sets[f].flags;
 			row.rules[0] = case_rule((unsigned int)row.a, flag_sets[f].flags);
+			if (row.rules[0] != 45 &&
+			    (flag_sets[f].flags & CKF_LIBRARY_CANT_CREATE_OS_THREADS) != 0)
+				row.rules[2] = 45;
 			check_add(list, row, "%s/%s", all != 0 ? "mutexes" : "no-mutexes",
 			          flag_sets[f].name);
 			row.run = threads;
