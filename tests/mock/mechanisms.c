@@ -170,12 +170,14 @@ const struct mechanism *mechanism_row(CK_MECHANISM_TYPE type)
 const struct mechanism *mechanism_find(CK_MECHANISM_TYPE type)
 {
 	const struct tape_mechanism *row = tape_mechanism_find(type);
+	const struct mechanism *mechanism;
 
 	if (!row || !mock_has_version(row->major, row->minor))
 		return NULL;
 	if (mock_config.mechanisms[0] && !mock_listed(mock_config.mechanisms, row->name.text))
 		return NULL;
-	return mechanism_row(type);
+	mechanism = mechanism_row(type);
+	return mechanism && mechanism_flags(mechanism) ? mechanism : NULL;
 }
 
 CK_FLAGS mechanism_flags(const struct mechanism *mechanism)
@@ -187,6 +189,9 @@ CK_FLAGS mechanism_flags(const struct mechanism *mechanism)
 		           CKF_MESSAGE_VERIFY | CKF_MULTI_MESSAGE);
 	if (!mock_has_version(3, 2))
 		flags &= ~KEMS;
+	/* What makes objects is not there, nor are its functions. */
+	if (mock_config.read_only)
+		flags &= ~(CKF_GENERATE | CKF_GENERATE_KEY_PAIR | CKF_UNWRAP | CKF_DERIVE | KEMS);
 	return flags;
 }
 
