@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Modules that break one rule each, and odd ones that break none, against p11tape check (README.md).
 
-    run.py rules [--write-gaps] [MUTANT…]   each mutant against the checks of its rule
-    run.py legal [--whole] [NAME…]          the legal modules: no check finds anything
-    run.py matrix                           each mutant against all checks; Markdown on stdout
+    run.py rules [MUTANT…]          each mutant against the checks of its rule
+    run.py legal [--whole] [NAME…]  the legal modules: no check finds anything
+    run.py matrix [MUTANT…]         each mutant against all checks, into the build directory
+    run.py page [--check]           docs/mutants.md
 """
 import argparse
 import concurrent.futures
@@ -24,8 +25,6 @@ CHECK = os.environ.get("P11TAPE", str(BUILD / "bin/p11tape"))
 JOBS = int(os.environ.get("P11TAPE_MUTANT_JOBS", "2"))
 LEGAL_SHARDS = 64
 TIMEOUT = 30  # seconds a check may take: long, for machines that do much besides
-
-CAUGHT, MISSED, NO_CHECK, ERROR = "caught", "missed", "no check", "error"
 
 
 def table(name, columns):
@@ -164,76 +163,69 @@ def each(function, items):
 # ---- each mutant against its rule --------------------------------------------------------------
 
 
-def judge(lab, mutant, checked):
-    if mutant.rule not in checked:
-        return NO_CHECK, ""
-    only = ("--rule", f"R-{mutant.rule:03}")
+def found(lab, mutant, results):
+    """What is found of a mutant and not of the same module without the fault."""
+    bad = [result for result in results if is_bad(result)]
+    if not bad or mutant.kind == "module" or (mutant.kind == "mock" and not mutant.words):
+        return bad
+    faultless = {result["check"] for result in lab.mutant(
+        mutant, *(result["check"] for result in bad), faulty=False) if not is_bad(result)}
+    return [result for result in bad if result["check"] in faultless]
+
+
+def by_rule(lab, mutant, *more):
+    """The results of the checks of a mutant's rule, and those of them that name it."""
+    results = lab.mutant(mutant, "--rule", f"R-{mutant.rule:03}", *more)
+    return results, [result for result in found(lab, mutant, results)
+                     if names_rule(result, mutant.rule)]
+
+
+def judge(lab, mutant):
     # One finding does. But the first may be of another rule that the check asserts too, or of the
     # module that the fault is put into: then all of the rule's checks are looked at.
-    results = lab.mutant(mutant, *only, "--first")
-    caught = find_caught(lab, mutant, results)
-    if caught is None and any(map(is_bad, results)):
-        results = lab.mutant(mutant, *only)
-        caught = find_caught(lab, mutant, results)
-    if caught is not None:
-        return CAUGHT, f"{caught['check']} ({caught['verdict']})"
+    results, caught = by_rule(lab, mutant, "--first")
+    if not caught and any(map(is_bad, results)):
+        results, caught = by_rule(lab, mutant)
+    if caught:
+        return True, f"{caught[0]['check']} ({caught[0]['verdict']})"
     for result in results:
         if result["verdict"] == "error":
-            return ERROR, f"{result['check']}: {result.get('reason', '')}"
+            return False, f"error of {result['check']}: {result.get('reason', '')}"
     others = sorted({f"R-{finding['rule']:03}" for result in results
                      for finding in result["findings"]})
     if others:
-        return MISSED, f"found as {', '.join(others)}"
-    passed = [result for result in results if result["verdict"] == "pass"]
+        return False, f"found as {', '.join(others)}"
+    passed = [result["check"] for result in results if result["verdict"] == "pass"]
     if passed:
-        return MISSED, f"{len(passed)} of {len(results)} checks pass, such as {passed[0]['check']}"
-    return MISSED, f"{len(results)} checks skip: {results[0].get('reason', '') if results else ''}"
+        return False, f"{len(passed)} of {len(results)} checks pass, such as {passed[0]}"
+    return False, f"{len(results)} checks skip: {results[0].get('reason', '') if results else ''}"
 
 
-def find_caught(lab, mutant, results):
-    """The first result that names the mutant's rule, of a check that finds nothing without the fault."""
-    named = [result for result in results if names_rule(result, mutant.rule)]
-    if not named or mutant.kind == "module" or (mutant.kind == "mock" and not mutant.words):
-        return named[0] if named else None
-    faultless = {result["check"] for result in lab.mutant(
-        mutant, *(result["check"] for result in named), faulty=False) if not is_bad(result)}
-    return next((result for result in named if result["check"] in faultless), None)
+def choose(lab, options):
+    chosen = [mutant for mutant in mutants()
+              if not options.names or mutant.name in options.names or mutant.fault in options.names]
+    if lab.tokens is None:
+        print("SoftHSM2 is not installed: its mutants are left out", file=sys.stderr)
+        chosen = [mutant for mutant in chosen if mutant.kind != "shim"]
+    if not chosen:
+        sys.exit("there is no such mutant")
+    return chosen
 
 
 def run_rules(lab, options):
-    gaps = {row[0]: row[1] for row in table("gaps", 2)}
-    everything = mutants()
-    for name in set(gaps) - {mutant.name for mutant in everything}:
-        sys.exit(f"{HERE / 'gaps'}: there is no mutant {name}")
-    chosen = [mutant for mutant in everything
-              if not options.names or mutant.name in options.names or mutant.fault in options.names]
-    if lab.tokens is None:
-        print("SoftHSM2 is not installed: its mutants are left out")
-        chosen = [mutant for mutant in chosen if mutant.kind != "shim"]
-    checked = rules_with_checks()
-    counts = dict.fromkeys((CAUGHT, MISSED, NO_CHECK, ERROR), 0)
-    verdicts, open_gaps, wrong = {}, [], []
-    for mutant, (verdict, how) in each(lambda one: judge(lab, one, checked), chosen):
-        counts[verdict] += 1
-        verdicts[mutant.name] = verdict
-        print(f"{verdict:8}  R-{mutant.rule:03}  {mutant.name}{': ' if how else ''}{how}", flush=True)
-        if verdict != CAUGHT:
-            open_gaps.append((mutant, verdict))
-            if mutant.name not in gaps:
-                wrong.append(f"{mutant.name} is not caught by R-{mutant.rule:03}'s checks: {how or verdict}")
-        elif mutant.name in gaps:
-            wrong.append(f"{mutant.name} is caught now: take it out of tests/mutants/gaps")
-    print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()),
-          f"of {len(chosen)} mutants")
-    for bug, name in founding():
-        if name in verdicts:
-            print(f"founding bug: {bug}: {name}: {verdicts[name]}")
-    if options.write_gaps:
-        write_gaps(open_gaps)
-        return 0
-    for sentence in wrong:
-        print(f"FAILED: {sentence}")
-    return 1 if wrong else 0
+    chosen = choose(lab, options)
+    unchecked = {mutant.rule for mutant in chosen} - rules_with_checks()
+    if unchecked:
+        sys.exit(f"no check asserts {', '.join(f'R-{rule:03}' for rule in sorted(unchecked))}")
+    caught = {}
+    for mutant, (good, how) in each(lambda one: judge(lab, one), chosen):
+        caught[mutant.name] = good
+        print(f"{'caught' if good else 'MISSED'}  R-{mutant.rule:03}  {mutant.name}: {how}", flush=True)
+    print(f"{sum(caught.values())} of {len(chosen)} mutants are caught by a check of their rule")
+    for name, bug in founding():
+        if name in caught:
+            print(f"founding bug: {bug}: {name}: {'caught' if caught[name] else 'MISSED'}")
+    return 0 if all(caught.values()) else 1
 
 
 def founding():
@@ -242,15 +234,7 @@ def founding():
     for name, _ in rows:
         if name not in everything:
             sys.exit(f"{HERE / 'founding'}: there is no mutant {name}")
-    return [(bug, name) for name, bug in rows]
-
-
-def write_gaps(open_gaps):
-    path = HERE / "gaps"
-    head = [line for line in path.read_text().splitlines() if line.startswith("#")]
-    known = {row[0]: row[1] for row in table("gaps", 2)}
-    lines = [f"{mutant.name} | {known.get(mutant.name, verdict)}" for mutant, verdict in open_gaps]
-    path.write_text("\n".join(head + lines) + "\n")
+    return rows
 
 
 # ---- legal modules ------------------------------------------------------------------------------
@@ -288,6 +272,49 @@ def run_legal(lab, options):
 # ---- the whole matrix ---------------------------------------------------------------------------
 
 
+def matrix_path(mutant):
+    return BUILD / "mutants" / f"{mutant.kind}.{mutant.fault}.json"
+
+
+def is_current(path):
+    """Whether a result is newer than all that it came of: a run that was stopped goes on where it was."""
+    made = [pathlib.Path(CHECK), *(BUILD / "tests").glob("p11tape-mock*.so"), BUILD / "tests/mutant-shim.so"]
+    return path.exists() and all(path.stat().st_mtime > other.stat().st_mtime for other in made)
+
+
+def try_all(lab, mutant):
+    path = matrix_path(mutant)
+    if is_current(path):
+        return json.loads(path.read_text())
+    results = lab.mutant(mutant)
+    bad = found(lab, mutant, results)
+    row = {"checks": len(results),
+           "own": [result["check"] for result in bad if names_rule(result, mutant.rule)],
+           "others": [result["check"] for result in bad if not names_rule(result, mutant.rule)],
+           "errors": [f"{result['check']}: {result.get('reason', '')}"
+                      for result in bad if result["verdict"] == "error"]}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(row, indent=1) + "\n")
+    return row
+
+
+def run_matrix(lab, options):
+    status = 0
+    for mutant, row in each(lambda one: try_all(lab, one), choose(lab, options)):
+        print(f"R-{mutant.rule:03}  {mutant.name}: found by {len(row['own'])} checks of the rule and "
+              f"{len(row['others'])} others of {row['checks']}", flush=True)
+        for error in row["errors"]:
+            print(f"an error of ours: {error}")
+        if row["errors"] or not row["own"]:
+            status = 1
+    return status
+
+
+# ---- the page -----------------------------------------------------------------------------------
+
+PAGE = SOURCE / "docs/mutants.md"
+
+
 def cell(names):
     """Names of checks, those of a family as one."""
     families = {}
@@ -298,57 +325,94 @@ def cell(names):
                      for family, members in sorted(families.items()))
 
 
-def run_matrix(lab, _options):
-    everything = [mutant for mutant in mutants() if mutant.kind != "shim" or lab.tokens]
-    checked = rules_with_checks()
-    quiet = {}
-    for mutant in everything:
-        # What is found without the fault is not the fault's: SoftHSM2 has findings of its own.
-        key = (mutant.kind, mutant.words)
-        if mutant.kind != "module" and key not in quiet:
-            quiet[key] = {result["check"] for result in lab.mutant(mutant, faulty=False)
-                          if is_bad(result)}
-    rows, errors = [], []
-    for mutant, results in each(lab.mutant, everything):
-        print(mutant.name, file=sys.stderr, flush=True)
-        before = quiet.get((mutant.kind, mutant.words), set())
-        bad = [result for result in results if is_bad(result) and result["check"] not in before]
-        errors += [f"{mutant.name}: {result['check']}: {result.get('reason', '')}"
-                   for result in bad if result["verdict"] == "error"]
-        own = [result["check"] for result in bad if names_rule(result, mutant.rule)]
-        rows.append((mutant, own, len(bad) - len(own)))
-    put_matrix(rows, checked)
-    for error in errors:
-        print(f"an error of ours: {error}", file=sys.stderr)
-    return 1 if errors else 0
+def mutant_columns(mutant):
+    return f"| R-{mutant.rule:03} | `{mutant.name}` | {mutant.sentence}{how_shown(mutant)} |"
 
 
-def put_matrix(rows, checked):
-    caught = sum(bool(own) for _, own, _ in rows)
-    verdicts = {mutant.name: bool(own) for mutant, own, _ in rows}
-    print("# Mutants\n\n`ci/soak-mutants` makes this page: what `p11tape check` finds in modules of which each "
-          "breaks one rule\n(`tests/mutants/`).\n")
-    print(f"{len(rows)} mutants: {caught} are caught by a check of the rule that they break.\n")
-    print("## The bugs that the suites began with\n\n| bug | mutant | caught |\n| --- | --- | --- |")
-    for bug, name in founding():
-        print(f"| {bug} | `{name}` | {'yes' if verdicts.get(name) else 'no'} |")
-    print("\n## All\n\n| rule | mutant | what it does | caught by checks of the rule | by others |\n"
-          "| --- | --- | --- | --- | --- |")
-    for mutant, own, others in sorted(rows, key=lambda row: (row[0].rule, row[0].name)):
-        how = cell(own) or ("**no**" if mutant.rule in checked else "no check yet")
-        print(f"| R-{mutant.rule:03} | `{mutant.name}` | {mutant.sentence} | {how} | {others or ''} |")
+def how_shown(mutant):
+    return f" (The mock is `{mutant.words.replace('{}', 'FILE')}`.)" if mutant.words else ""
+
+
+def legal_rows():
+    return [f"| `{name}` | {what} | `{words}`{', as p11tape-mock-' + module if module != 'mock' else ''} |"
+            for name, module, words, what in table("legal", 4)]
+
+
+def in_order(everything):
+    return sorted(everything, key=lambda mutant: (mutant.rule, mutant.name))
+
+
+def run_page(lab, options):
+    """Make the page: of the matrix where there is one, else of the checks of each mutant's rule."""
+    everything = in_order(choose(lab, options))
+    if options.check:
+        return check_page(everything)
+    whole = all(is_current(matrix_path(mutant)) for mutant in everything)
+
+    def look(mutant):
+        if whole:
+            row = json.loads(matrix_path(mutant).read_text())
+            return row["own"], str(len(row["others"])), row["checks"]
+        return [result["check"] for result in by_rule(lab, mutant)[1]], "", 0
+
+    rows = list(each(look, everything))
+    missed = [mutant.name for mutant, (own, _, _) in rows if not own]
+    if missed:
+        print(f"FAILED: not caught: {', '.join(missed)}")
+        return 1
+    lines = ["# Mutants", "",
+             "Modules that break one rule each, and odd ones that break none: what `p11tape check` makes of them",
+             "([tests/mutants](../tests/mutants/README.md)). `ci/mutants-page` makes this page.", "",
+             f"{len(rows)} mutants of {len({mutant.rule for mutant in everything})} rules: each is caught by a check "
+             "that names its rule (test `mutants.rules`).",
+             f"{len(legal_rows())} legal modules: no check finds anything in them (`ci/soak-mutants`).", ""]
+    if whole:
+        others = [int(count) for _, (_, count, _) in rows]
+        lines += [f"`ci/soak-mutants` tries all checks, {max(row[1][2] for row in rows)} of them, on each: the last "
+                  "column says how many",
+                  f"more find the mutant by another rule; {others.count(0)} mutants are found by their own alone.", ""]
+    lines += ["## The bugs that the suites began with", "", "| bug | mutant |", "| --- | --- |",
+              *(f"| {bug} | `{name}` |" for name, bug in founding()), "",
+              "## Mutants", "", "| rule | mutant | what it does | caught by |" + (" others |" if whole else ""),
+              "| --- | --- | --- | --- |" + (" --- |" if whole else ""),
+              *(f"{mutant_columns(mutant)} {cell(own)} |" + (f" {others} |" if whole else "")
+                for mutant, (own, others, _) in rows),
+              "", "## Legal modules", "", "| module | what is unusual | made by |", "| --- | --- | --- |",
+              *legal_rows()]
+    PAGE.write_text("\n".join(lines) + "\n")
+    return 0
+
+
+def check_page(everything):
+    """Does the page have what can be known without running anything: rows, rules, names of checks?"""
+    text = PAGE.read_text()
+    listed = subprocess.run([CHECK, "check", "--destructive", "--list"], check=True,
+                            capture_output=True, text=True).stdout
+    names = {line.split()[0] for line in listed.splitlines()}
+    names |= {name.rsplit("/", 1)[0] + "/…" for name in names}
+    wrong = [row for row in legal_rows() if f"\n{row}\n" not in text]
+    rows = re.findall(r"^((?:\|[^|]*){3}\|) (`[^|]+) \|", text, re.MULTILINE)
+    written = {columns: re.findall(r"`([^`]+)`", caught) for columns, caught in rows if columns[:4] == "| R-"}
+    wrong += [mutant_columns(mutant) for mutant in everything if mutant_columns(mutant) not in written]
+    wrong += sorted({f"there is no check {name}" for caught in written.values() for name in caught
+                     if name not in names})
+    if len(written) > len(everything) and any(mutant.kind == "shim" for mutant in everything):
+        wrong.append("rows of mutants that are not there")
+    for sentence in wrong:
+        print(f"FAILED: docs/mutants.md (ci/mutants-page makes it): {sentence}")
+    return 1 if wrong else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("mode", choices=("rules", "legal", "matrix"))
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--write-gaps", action="store_true")
+    parser.add_argument("mode", choices=("rules", "legal", "matrix", "page"))
     parser.add_argument("--whole", action="store_true")
-    options = parser.parse_args()
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory(prefix="p11tape-mutants-") as scratch:
         lab = Lab(scratch)
-        work = {"rules": run_rules, "legal": run_legal, "matrix": run_matrix}[options.mode]
+        work = {"rules": run_rules, "legal": run_legal, "matrix": run_matrix, "page": run_page}[options.mode]
         sys.exit(work(lab, options))
 
 
