@@ -522,6 +522,9 @@ CK_RV mechanism_use(struct session *session, enum kind kind, const CK_MECHANISM 
 	if (!row || (!(mechanism_flags(row) & kinds[kind].flag) && !FAULT(mechanism_flags_ignored)))
 		return FAULT(bad_mechanism_wrong_code) ? CKR_FUNCTION_FAILED
 		                                       : CKR_MECHANISM_INVALID;
+	if (kind == KIND_VERIFY_SIGNATURE && row->compute == compute_hmac &&
+	    FAULT(verify_signature_refused))
+		return CKR_MECHANISM_INVALID;
 	/* Each message brings its own parameter; here it may be left out. */
 	if (!is_message(kind) || (row->flags & SIGNS) == SIGNS)
 		rv = row->parameter(mechanism, ret_parameter);

@@ -205,6 +205,8 @@ static CK_RV next_part(CK_SESSION_HANDLE handle, enum kind kind, const void *par
 	if (rv != CKR_BUFFER_TOO_SMALL && (rv != CKR_OK || (last && to)) &&
 	    !FAULT(end_of_message_ignored))
 		end_message(operation);
+	if (rv != CKR_BUFFER_TOO_SMALL && rv != CKR_OK && FAULT(message_error_ends_process))
+		operation_end(session_find(handle), kind);
 	return rv;
 }
 

@@ -117,6 +117,8 @@ CK_RV mock_C_GetInterfaceList(CK_INTERFACE_PTR pInterfacesList, CK_ULONG_PTR pul
 	if (!pulCount)
 		return CKR_ARGUMENTS_BAD;
 	room = *pulCount;
+	if (!pInterfacesList && room < interface_count && FAULT(interface_list_wants_room))
+		return CKR_BUFFER_TOO_SMALL;
 	if (pInterfacesList && room < interface_count) {
 		if (!FAULT(interface_list_count_kept))
 			*pulCount = interface_count;

@@ -286,7 +286,8 @@ static CK_RV take_defaults(enum origin origin, CK_OBJECT_CLASS class, CK_KEY_TYP
 	/* The token's choice (§4.4): private and secret keys are private objects. */
 	if (!attributes_find(set, CKA_PRIVATE))
 		attributes_put_bool(set, CKA_PRIVATE,
-		                    class == CKO_PRIVATE_KEY || class == CKO_SECRET_KEY);
+		                    class == CKO_PRIVATE_KEY || class == CKO_SECRET_KEY ||
+		                            (class == CKO_TRUST && FAULT(trust_is_private)));
 	/* §5.18.4: of an unwrapped key CKA_EXTRACTABLE is true by default. */
 	if ((origin == FROM_UNWRAP || origin == FROM_DERIVE) &&
 	    (class == CKO_PRIVATE_KEY || class == CKO_SECRET_KEY) &&
@@ -354,7 +355,7 @@ static CK_RV check_together(CK_OBJECT_CLASS class, struct attributes *set)
 	    attributes_find(set, CKA_URL)->length == 0)
 		return CKR_TEMPLATE_INCOMPLETE;
 	/* §4.7 */
-	if (class == CKO_TRUST && !all_unknown(set) &&
+	if (class == CKO_TRUST && !all_unknown(set) && !FAULT(trust_incomplete_accepted) &&
 	    (!attributes_find(set, CKA_HASH_OF_CERTIFICATE) ||
 	     !attributes_find(set, CKA_NAME_HASH_ALGORITHM)))
 		return CKR_TEMPLATE_INCOMPLETE;

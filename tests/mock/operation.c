@@ -676,7 +676,7 @@ CK_RV mock_C_SessionCancel(CK_SESSION_HANDLE hSession, CK_FLAGS flags)
 		    mock_config.no_cancel)
 			return CKR_OPERATION_CANCEL_FAILED;
 	}
-	if (FAULT(cancel_all))
+	if (FAULT(cancel_all) || (!flags && FAULT(cancel_zero)))
 		flags = ~(CK_FLAGS)0;
 	for (int kind = 0; kind < KIND_OPERATIONS; kind++) {
 		if ((kinds[kind].flag & flags) && !FAULT(cancel_nothing))
@@ -858,7 +858,8 @@ static CK_RV restore_key(struct session *session, struct operation *operation,
 	CK_BYTE theirs[SHA256_DIGEST_LENGTH];
 	const struct object *key;
 
-	if (given == CK_INVALID_HANDLE && mock_config.state_key_not_needed)
+	if (given == CK_INVALID_HANDLE && mock_config.state_key_not_needed &&
+	    !FAULT(state_key_always_needed))
 		given = old;
 	if (given == CK_INVALID_HANDLE)
 		return CKR_KEY_NEEDED;

@@ -52,7 +52,7 @@ static void add_features(struct slot *slot)
 	struct attributes counter = begin(CKO_HW_FEATURE, "");
 
 	attributes_put_ulong(&clock, CKA_HW_FEATURE_TYPE, CKH_CLOCK);
-	attributes_put(&clock, CKA_VALUE, "2026010112000000", 16);
+	attributes_put(&clock, CKA_VALUE, "2026010112000000", FAULT(clock_short) ? 14 : 16);
 	add(slot, &clock);
 	attributes_put_ulong(&counter, CKA_HW_FEATURE_TYPE, CKH_MONOTONIC_COUNTER);
 	attributes_put_bool(&counter, CKA_RESET_ON_INIT, false);
@@ -82,7 +82,8 @@ static void add_profiles(struct slot *slot)
 	     i++) {
 		struct attributes set = begin(CKO_PROFILE, "profile");
 
-		attributes_put_ulong(&set, CKA_PROFILE_ID, profiles[i]);
+		if (!FAULT(profile_without_id))
+			attributes_put_ulong(&set, CKA_PROFILE_ID, profiles[i]);
 		add(slot, &set);
 	}
 }
@@ -92,6 +93,8 @@ static void add_validation(struct slot *slot)
 	struct attributes set = begin(CKO_VALIDATION, "validation");
 	CK_VERSION version = { 1, 0 };
 
+	if (FAULT(validation_modifiable))
+		attributes_put_bool(&set, CKA_MODIFIABLE, true);
 	attributes_put_ulong(&set, CKA_VALIDATION_TYPE, CKV_TYPE_SOFTWARE);
 	attributes_put(&set, CKA_VALIDATION_VERSION, &version, sizeof(version));
 	attributes_put_ulong(&set, CKA_VALIDATION_LEVEL, 1);

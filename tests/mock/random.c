@@ -228,7 +228,8 @@ CK_RV mock_C_SeedRandom(CK_SESSION_HANDLE hSession, CK_BYTE_PTR pSeed, CK_ULONG 
 	if (mock_config.no_rng)
 		return CKR_RANDOM_NO_RNG;
 	if (mock_config.no_seed)
-		return CKR_RANDOM_SEED_NOT_SUPPORTED;
+		return FAULT(no_seed_wrong_code) ? CKR_ARGUMENTS_BAD
+		                                 : CKR_RANDOM_SEED_NOT_SUPPORTED;
 	if (!pSeed && ulSeedLen > 0)
 		return CKR_ARGUMENTS_BAD;
 	random_add_seed(pSeed, ulSeedLen);
@@ -242,10 +243,10 @@ CK_RV mock_C_GenerateRandom(CK_SESSION_HANDLE hSession, CK_BYTE_PTR RandomData,
 	const struct slot *slot = session_find(hSession)->slot;
 
 	if (mock_config.no_rng)
-		return CKR_RANDOM_NO_RNG;
+		return FAULT(no_rng_wrong_code) ? CKR_ARGUMENTS_BAD : CKR_RANDOM_NO_RNG;
 	if (!RandomData && ulRandomLen > 0)
 		return CKR_ARGUMENTS_BAD;
-	if (mock_config.seed_required && !slot->seeded)
+	if (mock_config.seed_required && !slot->seeded && !FAULT(seed_not_required))
 		return CKR_SEED_RANDOM_REQUIRED;
 	if (FAULT(random_not_filled) && ulRandomLen > 8)
 		ulRandomLen = 8;

@@ -190,7 +190,7 @@ void mock_poll_slots(void)
 	if (present == slot->present)
 		return;
 	slot->present = present;
-	slot->event = true;
+	slot->event = present || !FAULT(removal_no_event);
 	if (!FAULT(removal_keeps_sessions)) {
 		/* Removal closes the sessions and logs out (Usage Guide, Session events). */
 		close_all(slot);
@@ -658,7 +658,9 @@ CK_RV mock_C_OpenSession(CK_SLOT_ID slotID, CK_FLAGS flags, CK_VOID_PTR pApplica
 	if (!(flags & CKF_SERIAL_SESSION) && !FAULT(parallel_sessions))
 		return CKR_SESSION_PARALLEL_NOT_SUPPORTED;
 	if ((flags & CKF_ASYNC_SESSION) && !(token_flags(slot) & CKF_ASYNC_SESSION_SUPPORTED))
-		return mock_has_version(3, 2) ? CKR_SESSION_ASYNC_NOT_SUPPORTED : CKR_ARGUMENTS_BAD;
+		return mock_has_version(3, 2) && !FAULT(async_refused_wrong_code)
+		               ? CKR_SESSION_ASYNC_NOT_SUPPORTED
+		               : CKR_ARGUMENTS_BAD;
 	if ((flags & CKF_RW_SESSION) && (mock_config.write_protected || mock_config.read_only) &&
 	    !FAULT(write_protected_opens_rw))
 		return CKR_TOKEN_WRITE_PROTECTED;
@@ -829,6 +831,8 @@ CK_RV mock_C_LoginUser(CK_SESSION_HANDLE hSession, CK_USER_TYPE userType, CK_UTF
 	/* There is one normal user, whatever the name. */
 	if (!pUsername && ulUsernameLen > 0)
 		return CKR_ARGUMENTS_BAD;
+	if (FAULT(login_user_nothing))
+		return CKR_OK;
 	return log_in(session_find(hSession), userType, pPin, ulPinLen);
 }
 

@@ -221,6 +221,8 @@ static void macs_are_cut(void **state)
 	assert_memory_equal(mac, expected, 10);
 	OK(p11->C_VerifyInit(session, &mechanism, key));
 	IS(p11->C_Verify(session, text, sizeof(text), mac, 9), CKR_SIGNATURE_LEN_RANGE);
+	OK(p11->C_VerifySignatureInit(session, &mechanism, key, mac, 10));
+	OK(p11->C_VerifySignature(session, text, sizeof(text)));
 	length = 33;
 	IS(p11->C_SignInit(session, &mechanism, key), CKR_MECHANISM_PARAM_INVALID);
 	mechanism = mechanism_of(CKM_AES_CMAC, NULL, 0);
@@ -852,6 +854,11 @@ static void messages_are_sealed(void **state)
 		IS(p11->C_EncryptMessageNext(session, rows[i].parameter, rows[i].size, text, 1,
 		                             plain, &n, 0),
 		   CKR_OPERATION_NOT_INITIALIZED);
+		/* An error ends a message, not the process. */
+		OK(p11->C_EncryptMessageBegin(session, rows[i].parameter, rows[i].size, header, 6));
+		IS(p11->C_EncryptMessageNext(session, rows[i].parameter, rows[i].size, NULL, 1,
+		                             plain, &n, 0),
+		   CKR_ARGUMENTS_BAD);
 		OK(p11->C_MessageEncryptFinal(session));
 		IS(p11->C_MessageEncryptFinal(session), CKR_OPERATION_NOT_INITIALIZED);
 
@@ -1036,6 +1043,9 @@ static void wrapping_is_authenticated(void **state)
 	                                 6, &back));
 	OK(p11->C_GetAttributeValue(session, back, &read, 1));
 	assert_int_equal(value[15], 15);
+	IS(p11->C_UnwrapKeyAuthenticated(session, &mechanism, aes, wrapped, n, template, 2, header,
+	                                 5, &back),
+	   CKR_AEAD_DECRYPT_FAILED);
 	tag[0] ^= 1;
 	IS(p11->C_UnwrapKeyAuthenticated(session, &mechanism, aes, wrapped, n, template, 2, header,
 	                                 6, &back),

@@ -366,6 +366,32 @@ static void presets_are_there(void **state)
 	end();
 }
 
+static void presets_say_what_they_must(void **state)
+{
+	CK_OBJECT_CLASS feature = CKO_HW_FEATURE, validation = CKO_VALIDATION, trust = CKO_TRUST;
+	CK_ULONG clock = CKH_CLOCK, anchor = CKT_TRUST_ANCHOR;
+	CK_BYTE time[17];
+	CK_ATTRIBUTE clocks[] = { A_AT(CKA_CLASS, feature), A_AT(CKA_HW_FEATURE_TYPE, clock) },
+		     validations[] = { A_AT(CKA_CLASS, validation) }, read = A_AT(CKA_VALUE, time);
+	CK_ATTRIBUTE trusts[] = { A_AT(CKA_CLASS, trust), A_BYTES(CKA_ISSUER, "i"),
+		                  A_BYTES(CKA_SERIAL_NUMBER, "s"),
+		                  A_AT(CKA_TRUST_SERVER_AUTH, anchor) };
+	CK_OBJECT_HANDLE found[2], object;
+
+	(void)state;
+	begin("objects=features+validation");
+	session = open_session(0, CKF_RW_SESSION);
+	assert_int_equal(find_all(session, clocks, 2, found, 2), 1);
+	OK(p11->C_GetAttributeValue(session, found[0], &read, 1));
+	assert_int_equal(read.ulValueLen, 16);
+	assert_int_equal(find_all(session, validations, 1, found, 2), 1);
+	assert_false(get_bool(session, found[0], CKA_MODIFIABLE));
+	IS(create(trusts, 4, &object), CKR_TEMPLATE_INCOMPLETE);
+	OK(create(trusts, 3, &object));
+	assert_false(get_bool(session, object, CKA_PRIVATE));
+	end();
+}
+
 static void the_so_trusts(void **state)
 {
 	CK_SESSION_HANDLE so;
@@ -446,6 +472,7 @@ int main(void)
 		CASE(searches_match_bytes),
 		CASE(private_keys_are_checked),
 		cmocka_unit_test(presets_are_there),
+		cmocka_unit_test(presets_say_what_they_must),
 		cmocka_unit_test(the_so_trusts),
 	};
 

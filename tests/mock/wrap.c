@@ -164,7 +164,8 @@ CK_RV mock_C_WrapKeyAuthenticated(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR p
 	/* No IV is made for a length query. */
 	if (rv == CKR_OK)
 		rv = message_begin(&message, pWrappedKey != NULL, pAssociatedData,
-		                   ulAssociatedDataLen, &parameter);
+		                   FAULT(wrapped_data_ignored) ? 0 : ulAssociatedDataLen,
+		                   &parameter);
 	if (rv == CKR_OK)
 		rv = wrap(&compute, target, &message, pWrappedKey, pulWrappedKeyLen);
 	parameter_done(&parameter);
@@ -309,7 +310,8 @@ CK_RV mock_C_UnwrapKeyAuthenticated(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR
 	if (rv != CKR_OK)
 		return rv;
 	compute.key = &unwrapping->attributes;
-	rv = message_begin(&message, false, pAssociatedData, ulAssociatedDataLen, &parameter);
+	rv = message_begin(&message, false, pAssociatedData,
+	                   FAULT(wrapped_data_ignored) ? 0 : ulAssociatedDataLen, &parameter);
 	bytes_add(&tag, message.tag, message.tag_length);
 	if (rv == CKR_OK)
 		rv = unwrap(&compute, pWrappedKey, ulWrappedKeyLen, &tag, &value);
@@ -529,6 +531,8 @@ CK_RV mock_C_DecapsulateKey(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechan
 		rv = derive_with(session, compute.mechanism, pMechanism, &key->attributes,
 		                 pCiphertext, ulCiphertextLen, length, &secret);
 	}
+	if (rv == CKR_OK && FAULT(decapsulated_is_other))
+		secret.data[0] ^= 1;
 	if (rv == CKR_OK)
 		rv = make_secret(session, KIND_DECAPSULATE, key, &secret, pTemplate,
 		                 ulAttributeCount, &object);

@@ -42,10 +42,9 @@ def table(name, columns):
 
 
 class Mutant:
-    def __init__(self, kind, name, rule, sentence, words):
-        self.kind, self.rule, self.sentence, self.words = kind, int(rule), sentence, words
-        self.fault = name
-        self.name = f"{kind}/{name}"
+    def __init__(self, kind, fault, rule, sentence, words, name=None):
+        self.kind, self.fault, self.rule, self.sentence, self.words = kind, fault, int(rule), sentence, words
+        self.name = name or f"{kind}/{fault}"
 
 
 def mutants():
@@ -57,6 +56,11 @@ def mutants():
         pattern = rf'^{macro}\((\S+), (\d+), "(.*)"\)$'
         for name, rule, sentence in re.findall(pattern, path.read_text(), re.MULTILINE):
             found.append(Mutant(kind, name, rule, sentence, words.pop(f"{kind}/{name}", "")))
+    # The same faults in odd modules: name@oddity.
+    known = {mutant.name: mutant for mutant in found}
+    for name in [name for name in words if name.rpartition("@")[0] in known]:
+        mutant = known[name.rpartition("@")[0]]
+        found.append(Mutant(mutant.kind, mutant.fault, mutant.rule, mutant.sentence, words.pop(name), name))
     if words:
         sys.exit(f"{HERE / 'words'}: there are no mutants {', '.join(words)}")
     return found
@@ -273,7 +277,7 @@ def run_legal(lab, options):
 
 
 def matrix_path(mutant):
-    return BUILD / "mutants" / f"{mutant.kind}.{mutant.fault}.json"
+    return BUILD / "mutants" / f"{mutant.name.replace('/', '.')}.json"
 
 
 def is_current(path):
