@@ -598,6 +598,125 @@ static void by_unique_id(struct check *c)
 	EXPECT(c, 257, count == 0, "CKA_UNIQUE_ID of a destroyed object finds %zu", count);
 }
 
+/* ---- objects that are there: of tokens on which none can be made ------------------------------ */
+
+#define KNOWN 4096
+
+static size_t known(struct check *c, CK_OBJECT_HANDLE *objects)
+{
+	size_t count = object_find(c, NULL, objects, KNOWN);
+	if (count == 0 || count == KNOWN)
+		check_skip(c, "a public session sees %s",
+		           count == 0 ? "no object" : "more objects than are looked at");
+	return count;
+}
+
+static void portion_of_known(struct check *c)
+{
+	static CK_OBJECT_HANDLE all[KNOWN], seen[KNOWN];
+	CK_ULONG room = c->row->b, got = 1;
+	size_t count = object_find(c, NULL, all, KNOWN), total = 0;
+	for (size_t i = 1; i < count; i++)
+		EXPECT(c, 254, all[i] != all[0], "0x%lx is found twice", (unsigned long)all[i]);
+	count = known(c, all);
+	CK_OBJECT_HANDLE *found = check_buffer(c, room * sizeof(*found));
+	NEED_OK(c, begin(c, c->session, NULL));
+	while (got != 0 && total < count + room) {
+		EXPECT_CODE(c, 254, "C_FindObjects", next(c, c->session, found, room, &got),
+		            CKR_OK);
+		EXPECT(c, 254, got <= room,
+		       "C_FindObjects gave %lu objects, and there was room "
+		       "for %lu",
+		       (unsigned long)got, (unsigned long)room);
+		for (CK_ULONG i = 0; i < got; i++) {
+			EXPECT(c, 254, !contains(seen, total, found[i]), "0x%lx is found twice",
+			       (unsigned long)found[i]);
+			EXPECT(c, 254, contains(all, count, found[i]), "0x%lx was not found before",
+			       (unsigned long)found[i]);
+			seen[total++] = found[i];
+		}
+	}
+	EXPECT(c, 254, total == count, "%zu objects are found by %lu at a time, and %zu at once",
+	       total, (unsigned long)room, count);
+	EXPECT_CODE(c, 254, "C_FindObjects", next(c, c->session, found, room, &got), CKR_OK);
+	EXPECT(c, 254, got == 0, "behind the last object there are %lu more", (unsigned long)got);
+	EXPECT_CODE(c, 254, "C_FindObjectsFinal", end(c, c->session), CKR_OK);
+}
+
+/* Every object that a search by the label finds has it. */
+static bool expect_label(struct check *c, const char *label, CK_ULONG size, CK_OBJECT_HANDLE object)
+{
+	static CK_OBJECT_HANDLE found[KNOWN];
+	struct template t;
+	char other[256];
+	CK_ULONG other_size;
+	template_clear(&t);
+	template_bytes(&t, CKA_LABEL, label, size);
+	size_t count = object_find(c, &t, found, KNOWN);
+	for (size_t i = 0; i < count; i++)
+		EXPECT(c, 251,
+		       object_read(c, found[i], CKA_LABEL, other, sizeof(other), &other_size) ==
+		                       CKR_OK &&
+		               other_size == size && memcmp(label, other, size) == 0,
+		       "a search for a label finds an object that has another one");
+	return contains(found, count, object);
+}
+
+#define TRIED 16
+
+static void match_known(struct check *c)
+{
+	static CK_OBJECT_HANDLE all[KNOWN];
+	size_t count = known(c, all), tried = 0;
+	for (size_t i = 0; i < count && tried < TRIED; i++) {
+		char label[256];
+		CK_ULONG size;
+		if (object_read(c, all[i], CKA_LABEL, label, sizeof(label), &size) != CKR_OK ||
+		    size < 2)
+			continue;
+		EXPECT(c, 251, expect_label(c, label, size, all[i]),
+		       "an object is not found by its label");
+		(void)expect_label(c, label, size - 1, all[i]);
+		tried++;
+	}
+	if (tried == 0)
+		check_skip(c, "no object has a label");
+}
+
+static void search_again(struct check *c)
+{
+	static CK_OBJECT_HANDLE all[KNOWN];
+	CK_OBJECT_HANDLE found;
+	CK_ULONG got;
+	(void)known(c, all);
+	EXPECT_CODE(c, 249, "C_FindObjectsInit", begin(c, c->session, NULL), CKR_OK);
+	EXPECT_CODE(c, 249, "C_FindObjectsInit", begin(c, c->session, NULL), CKR_OPERATION_ACTIVE);
+	EXPECT_CODE(c, 249, "C_FindObjects", next(c, c->session, &found, 1, &got), CKR_OK);
+	EXPECT(c, 249, got == 1, "after a second C_FindObjectsInit the search finds nothing");
+	EXPECT_CODE(c, 249, "C_FindObjectsFinal", end(c, c->session), CKR_OK);
+	EXPECT_CODE(c, 249, "C_FindObjectsInit", begin(c, c->session, NULL), CKR_OK);
+	EXPECT_CODE(c, 249, "C_FindObjectsFinal", end(c, c->session), CKR_OK);
+	EXPECT_CODE(c, 255, "C_FindObjects", next(c, c->session, &found, 1, &got),
+	            CKR_OPERATION_NOT_INITIALIZED);
+}
+
+static void add_known(struct check_list *list)
+{
+	static const unsigned int rooms[] = { 1, 2, 3, 64 };
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(rooms); i++) {
+		struct check_row row = CHECK(portion_of_known, NEED_SESSION,
+		                             "what is there is found once, by few at a time", 254);
+		row.b = rooms[i];
+		check_add(list, row, "known/by-%u", rooms[i]);
+	}
+	check_add(list,
+	          CHECK(match_known, NEED_SESSION, "what is there is found by its label", 251),
+	          "known/by-label");
+	check_add(list,
+	          CHECK(search_again, NEED_SESSION, "a search ends, and another begins", 249, 255),
+	          "known/again");
+}
+
 /* ---- the list -------------------------------------------------------------------------------- */
 
 void suite_find(struct check_list *list);
@@ -707,4 +826,5 @@ void suite_find(struct check_list *list)
 	         CHECK(login_meanwhile, NEED_RW, "login and logout during a search do no harm", 252,
 	               249),
 	         2, "meanwhile", logins);
+	add_known(list);
 }
