@@ -161,9 +161,13 @@ static void unload(struct drive *drive)
 
 /* ---- what the application brings ------------------------------------------------------------- */
 
-/* Mutexes for one thread. */
+/* Mutexes for one thread; and what they answer, if that is not CKR_OK. */
+static CK_RV mutex_answer;
+
 static CK_RV create_mutex(void **mutex)
 {
+	if (mutex_answer != CKR_OK)
+		return mutex_answer;
 	*mutex = malloc(1);
 	return *mutex == NULL ? CKR_HOST_MEMORY : CKR_OK;
 }
@@ -176,7 +180,14 @@ static CK_RV destroy_mutex(void *mutex)
 
 static CK_RV use_mutex(void *mutex)
 {
-	return mutex == NULL ? CKR_MUTEX_BAD : CKR_OK;
+	return mutex == NULL ? CKR_MUTEX_BAD : mutex_answer;
+}
+
+/* These codes are of the application's mutex functions alone (PKCS#11 3.1 §5.1.5): a module had it from them. */
+static CK_RV answer_of_mutexes(const struct drive_call *call)
+{
+	bool theirs = call->rv == CKR_MUTEX_BAD || call->rv == CKR_MUTEX_NOT_LOCKED;
+	return call->returned && theirs ? call->rv : CKR_OK;
 }
 
 static CK_RV notified(CK_SESSION_HANDLE session, CK_NOTIFICATION event, void *application)
@@ -392,6 +403,48 @@ static void judge(struct drive *drive, struct drive_call *call)
 		drive_differ(drive, call, "output", NULL);
 }
 
+/* The types of an attribute's entries; NULL where nobody told any, or there is no room for more. */
+static struct drive_nested *find_nested(struct drive *drive, uint64_t attribute, bool add)
+{
+	for (size_t i = 0; i < DRIVE_NESTED; i++) {
+		struct drive_nested *nested = &drive->nested[i];
+		if (nested->attribute == 0 && add)
+			nested->attribute = attribute;
+		if (nested->attribute == attribute)
+			return nested;
+	}
+	return NULL;
+}
+
+/*
+ * The types that stand in a nested template before it is read are not in a trace: the module says them. There are
+ * modules that read them first (SoftHSM2 2.6.1): they get those that the recorded one said last.
+ */
+static void remember_types(struct drive *drive, const struct drive_call *call, size_t index)
+{
+	const struct tape_value *asked = &call->in[index];
+	const struct tape_value *told = &call->out[index];
+	for (size_t i = 0; told->form == TAPE_V_LIST && i < told->count; i++) {
+		const struct tape_value *entry = tape_value_child(told, i);
+		if (entry->form != TAPE_V_LIST)
+			continue;
+		struct drive_nested *nested =
+			find_nested(drive, tape_value_child(asked, i)->tag, true);
+		if (nested == NULL)
+			return;
+		for (size_t j = 0; j < entry->count && j < DRIVE_TYPES; j++)
+			if (tape_value_child(entry, j)->form != TAPE_V_SAME)
+				nested->types[j] = tape_value_child(entry, j)->tag;
+	}
+}
+
+static uint64_t find_type(void *context, uint64_t attribute, size_t index)
+{
+	const struct issue *issue = context;
+	const struct drive_nested *nested = find_nested(issue->drive, attribute, false);
+	return nested == NULL || index >= DRIVE_TYPES ? CKA_CLASS : nested->types[index];
+}
+
 /* Stage, call, capture. Returns false where it was not issued. */
 static bool make_call(struct drive *drive, struct drive_call *call)
 {
@@ -405,6 +458,7 @@ static bool make_call(struct drive *drive, struct drive_call *call)
 		                    .secret = find_secret,
 		                    .handle = find_handle,
 		                    .bytes = find_bytes,
+		                    .type = find_type,
 		                    .room = call->returned ? NULL : find_room,
 		                    .fill = 0xa5,
 		                    .context = &issue };
@@ -415,6 +469,9 @@ static bool make_call(struct drive *drive, struct drive_call *call)
 	static struct tape_value live_in[TAPE_MAX_ARGUMENTS], live_out[TAPE_MAX_ARGUMENTS];
 	uintptr_t *words = call->words;
 	tape_any_fn function = drive->functions[call->item->function];
+	for (size_t i = 0; call->returned && i < call->function->count; i++)
+		if (tape_shapes[call->function->arguments[i].kind].codec == TAPE_C_TEMPLATE)
+			remember_types(drive, call, i);
 	if (tape_stage_in(&stage, call->function, call->in, words) < 0) {
 		skip(drive, call, DRIVE_LOST);
 		return false;
@@ -429,10 +486,12 @@ static bool make_call(struct drive *drive, struct drive_call *call)
 	drive_expect(drive, call);
 	drive_publish(drive, call);
 	fflush(NULL);
+	mutex_answer = answer_of_mutexes(call);
 	set_phase(drive, DRIVE_CALLING);
 	protect_inputs(drive, call);
 	call->live_rv = tape_call(function, call->item->function, words);
 	set_phase(drive, DRIVE_BETWEEN);
+	mutex_answer = CKR_OK;
 	tape_capture_out(&capture, call->function, words, live_in, call->live_rv, live_out);
 	call->live_out = live_out;
 	follow_discovery(drive, call);

@@ -92,6 +92,15 @@ struct drive_room {
 	size_t size;
 };
 
+#define DRIVE_TYPES 32
+#define DRIVE_NESTED 8
+
+/* The types of the entries of an attribute that is a template, as the recorded module told them last. */
+struct drive_nested {
+	uint64_t attribute; /* 0, which is none of those: nothing yet */
+	uint64_t types[DRIVE_TYPES];
+};
+
 struct drive {
 	const struct drive_options *options;
 	const struct drive_trace *traces;
@@ -118,6 +127,7 @@ struct drive {
 		operations; /* by live session: those whose outputs may differ, << 16: that were fed swaps */
 	struct tape_map random; /* live objects whose values are others than the recorded ones */
 	struct tape_swaps swaps;
+	struct drive_nested nested[DRIVE_NESTED];
 	struct tape_arena arena;     /* of the call at hand */
 	struct drive_room rooms[64]; /* memory of its arguments that has pages of its own */
 	size_t room_count;

@@ -118,14 +118,23 @@ static struct span make_bytes(struct work *work, const struct tape_value *value)
 static struct span make_template(struct work *work, const struct tape_value *value,
                                  unsigned int depth);
 
-static void make_entry(struct work *work, const struct tape_value *value, CK_ATTRIBUTE *entry,
-                       unsigned int depth)
+/* The module says the types of nested entries; what lies in one may itself be a template. */
+static uint64_t nested_type(const struct work *work, const struct tape_value *list, size_t index)
 {
+	const struct tape_stage *stage = work->stage;
+	if (tape_value_child(list, index)->form == TAPE_V_LIST)
+		return CKA_WRAP_TEMPLATE;
+	return stage->type == NULL ? CKA_CLASS : stage->type(stage->context, list->tag, index);
+}
+
+static void make_entry(struct work *work, const struct tape_value *list, size_t index,
+                       CK_ATTRIBUTE *entry, unsigned int depth)
+{
+	const struct tape_value *value = tape_value_child(list, index);
 	struct span span;
-	/* The module says the types of nested entries; what lies in one may itself be a template. */
 	entry->type = (CK_ATTRIBUTE_TYPE)value->tag;
 	if (value->tag == TAPE_TAG_ANY)
-		entry->type = value->form == TAPE_V_LIST ? CKA_WRAP_TEMPLATE : CKA_CLASS;
+		entry->type = (CK_ATTRIBUTE_TYPE)nested_type(work, list, index);
 	if (value->form == TAPE_V_LIST) {
 		span = make_template(work, value, depth + 1);
 		span.length *= sizeof(CK_ATTRIBUTE);
@@ -152,7 +161,7 @@ static struct span make_template(struct work *work, const struct tape_value *val
 	span.memory = entries;
 	span.length = value->count;
 	for (size_t i = 0; entries != NULL && i < value->count && depth <= TAPE_MAX_DEPTH; i++)
-		make_entry(work, tape_value_child(value, i), &entries[i], depth);
+		make_entry(work, value, i, &entries[i], depth);
 	return span;
 }
 
@@ -231,7 +240,7 @@ static void make_pointer(struct work *work, const struct tape_field *field,
 	case TAPE_F_P_OBJECT:
 		/* Written by the module; absent unless it was NULL. */
 		if (value->form != TAPE_V_NULL)
-			span.memory = get(work, sizeof(CK_OBJECT_HANDLE));
+			span.memory = get_filled(work, sizeof(CK_OBJECT_HANDLE));
 		break;
 	default:
 		span = make_bytes(work, value);

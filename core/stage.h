@@ -22,6 +22,9 @@ typedef uint64_t tape_stage_handle_fn(void *context, enum tape_kind kind, uint64
 typedef bool tape_stage_bytes_fn(void *context, const void *recorded, size_t length,
                                  const void **ret_bytes, size_t *ret_length);
 
+/* Give the type that stands in an entry of a nested template before it is read. */
+typedef uint64_t tape_stage_type_fn(void *context, uint64_t attribute, size_t index);
+
 /* Give `size` zeroed bytes for an argument that is to have memory of its own. NULL without memory. */
 typedef void *tape_stage_room_fn(void *context, size_t size);
 
@@ -34,6 +37,7 @@ struct tape_stage {
 	tape_stage_handle_fn
 		*handle;            /* of sessions, objects and slots; NULL: they are as recorded */
 	tape_stage_bytes_fn *bytes; /* of byte strings; NULL: they are as recorded */
+	tape_stage_type_fn *type;   /* NULL: CKA_CLASS */
 	tape_stage_room_fn *room;   /* of what arguments point to; NULL: it is in the arena */
 	unsigned char
 		fill; /* what stands in attributes to be read, in numbers and handles before the call */

@@ -315,7 +315,8 @@ static void foreign_attribute(struct check *c)
 static void bad_value(struct check *c)
 {
 	struct template t;
-	CK_BYTE bytes[16] = { 1 };
+	/* Whoever takes a CKA_TOKEN of two bytes is not to make a token object of it. */
+	CK_BYTE bytes[16] = { c->row->a != CKA_TOKEN };
 	begin(c, &t);
 	need_generator(c, &t);
 	template_bytes(&t, c->row->a, bytes, c->row->b);

@@ -502,13 +502,19 @@ static void session_cancel(struct check *c)
 		            CKR_OPERATION_NOT_INITIALIZED);
 }
 
+/* The length of no parameter. */
+#define SHORT 5
+
 static void parameter(struct check *c)
 {
 	struct bench b;
+	/* Nobody is to look behind what is said of its length. */
+	CK_BYTE *bytes = check_buffer(c, SHORT);
 	begin_encrypt(c, &b);
+	memcpy(bytes, &b.m.p, SHORT);
 	b.size = sizeof(b.sealed);
-	CK_RV rv = c->p30->C_EncryptMessage(c->session, c->row->a == 0 ? NULL : &b.m.p,
-	                                    c->row->a == 0 ? 0 : 5, aad, sizeof(aad), plain,
+	CK_RV rv = c->p30->C_EncryptMessage(c->session, c->row->a == 0 ? NULL : bytes,
+	                                    c->row->a == 0 ? 0 : SHORT, aad, sizeof(aad), plain,
 	                                    sizeof(plain), b.sealed, &b.size);
 	EXPECT_CODE(c, 178, "C_EncryptMessage", rv, CKR_MECHANISM_PARAM_INVALID, CKR_ARGUMENTS_BAD);
 }
