@@ -434,6 +434,12 @@ static void private_key_public(struct check *c)
 	begin(c, &t);
 	if ((c->target->token_info.flags & CKF_LOGIN_REQUIRED) == 0)
 		check_skip(c, "the token wants no login");
+	/* There are mechanisms that are listed and work for nobody: that is another check's finding. */
+	template_bool(&t, CKA_PRIVATE, false);
+	CK_OBJECT_HANDLE key;
+	CK_RV rv = generate(c, &t, &key);
+	if (rv != CKR_OK && rv != CKR_USER_NOT_LOGGED_IN)
+		check_skip(c, "C_GenerateKey of a public key returned %s", check_rv_name(rv));
 	template_bool(&t, CKA_PRIVATE, true);
 	REFUSED(c, 144, &t, CKR_USER_NOT_LOGGED_IN);
 }

@@ -183,7 +183,9 @@ static void unwrap_template(struct check *c, struct template *t, enum target_kin
 		template_bool(t, CKA_SIGN, true);
 	else
 		keying_uses(t, targets[kind].type);
-	if (targets[kind].type == CKK_GENERIC_SECRET && fills_blocks(w))
+	/* CKM_AES_KEY_WRAP fills with zeros what does not come to blocks of 8 bytes (2.40 curr §2.14, 3.1 §6.16). */
+	bool filled = w->mechanism == CKM_AES_KEY_WRAP && targets[kind].size % 8 != 0;
+	if (targets[kind].type == CKK_GENERIC_SECRET && (fills_blocks(w) || filled))
 		template_ulong(t, CKA_VALUE_LEN, targets[kind].size);
 }
 

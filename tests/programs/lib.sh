@@ -498,18 +498,25 @@ again() { # NAME
 # not the user's or the officer's are wrong ones, or new ones. A test with others sets drive_pin, drive_so_pin
 # and drive_other_pin; one whose module needs company, the command that brings it: drive_in=(COMMAND…).
 driven() {
-	local options=(--pin "${drive_pin:-$user_pin}" --so-pin "${drive_so_pin:-$so_pin}") status name
 	mkdir "$dir/driven"
+	cd "$dir/driven"
+	drive_again "$dir/driven.out" "$dir/trace.yaml" --pin "${drive_pin:-$user_pin}" --so-pin "${drive_so_pin:-$so_pin}" ||
+		fail "driven again: $(head -n 20 "$dir/driven.out")"
+	cd - >/dev/null
+	[[ $(<"$dir/driven.out") != *" not reached"* ]] || fail "driven again: $(head -n 20 "$dir/driven.out")"
+}
+
+# Drive a trace on the module as it was before the recording; secrets that nobody knows are $other_pin.
+drive_again() { # OUTPUT TRACE OPTION…
+	local output=$1 options=("${@:2}" --destructive) status name
 	while true; do
 		status=0
 		fresh
-		(cd "$dir/driven" && "${drive_in[@]}" timeout 120 "$P11TAPE" drive "$dir/trace.yaml" -m "$module" --destructive \
-			"${options[@]}" >"$dir/driven.out" 2>&1 </dev/null) || status=$?
-		name=$(sed -n 's/.* presents the secret \(pin-[0-9]*\), and nobody says .*/\1/p' "$dir/driven.out")
-		[[ $status == 2 && -n $name && " ${options[*]} " != *" $name="* ]] || break
+		"${drive_in[@]}" timeout 120 "$P11TAPE" drive -m "$module" "${options[@]}" >"$output" 2>&1 </dev/null || status=$?
+		name=$(sed -n 's/.* presents the secret \(pin-[0-9]*\), and nobody says .*/\1/p' "$output")
+		[[ $status == 2 && -n $name && " ${options[*]} " != *" $name="* ]] || return "$status"
 		options+=(--secret "$name=${drive_other_pin:-$other_pin}")
 	done
-	[[ $status == 0 && $(<"$dir/driven.out") != *" not reached"* ]] || fail "driven again: $(head -n 20 "$dir/driven.out")"
 }
 
 # Take divergences that are expected from what the replay printed.
@@ -652,16 +659,65 @@ fact() { # VERDICT CALLS THREADS PROCESSES REMARK
 # ci/baselines; with P11TAPE_BASELINES=bless the file is written. `runner` is put before the command.
 runner=()
 baseline() {
-	local bless=()
+	local name=$1 options=() found
 	[[ -n ${P11TAPE_BASELINES:-} ]] || return 0
 	[[ -e $module ]] || fail "there is no $target"
-	[[ $P11TAPE_BASELINES != bless ]] || bless=(--bless)
+	# shellcheck disable=SC2053 # a pattern
+	[[ $name == ${P11TAPE_BASELINE:-*} ]] || return 0
+	case $P11TAPE_BASELINES in
+	bless) options=(--expect "$P11TAPE_SOURCE_DIR/fixtures/baselines/$name.yaml" --bless) ;;
+	compare) options=(--expect "$P11TAPE_SOURCE_DIR/fixtures/baselines/$name.yaml") ;;
+	esac
 	fresh
+	found=$P11TAPE_BUILD_DIR/baselines/$name
 	mkdir -p "$P11TAPE_BUILD_DIR/baselines"
-	rm -rf "$P11TAPE_BUILD_DIR/baselines/$1"
-	echo "$1:"
-	(cd "$work" && "${runner[@]}" "$P11TAPE" check -m "$module" --timeout 5 --evidence "$P11TAPE_BUILD_DIR/baselines/$1" \
-		--expect "$P11TAPE_SOURCE_DIR/fixtures/baselines/$1.yaml" "${bless[@]}" "${@:2}") || failed=1
+	rm -rf "$found" "$found.json"
+	echo "$name:"
+	if [[ $P11TAPE_BASELINES == drive ]]; then
+		(cd "$work" && "${runner[@]}" "$P11TAPE" check -m "$module" --timeout 5 --evidence "$found" --format json \
+			--output "$found.json" "${@:2}") || true
+		drive_findings "$name" || failed=1
+		return 0
+	fi
+	(cd "$work" && "${runner[@]}" "$P11TAPE" check -m "$module" --timeout 5 --evidence "$found" "${options[@]}" "${@:2}") ||
+		failed=1
+}
+
+# Drive the evidence of every finding, each on a token as it was before the check, and say which is not reproduced:
+# that a call gave something else, or that none of it was made. Those in fixtures/baselines/undriven say why.
+drive_findings() { # NAME
+	local found=$P11TAPE_BUILD_DIR/baselines/$1 trace check why good=0 known=0 bad=0
+	drive_in=("${runner[@]}")
+	for trace in "$found"/*.yaml; do
+		# A forked process is driven with its parent's trace.
+		[[ -e $trace ]] || continue
+		! sed -n 1p "$trace" | grep -q forked-from || continue
+		check=$(basename "$trace" .yaml)
+		if drive_again "$work/driven.out" "$trace" --timeout 5 &&
+			! grep -qE 'skipped \(.*(notification|waiting|PIN|wholly)' "$work/driven.out"; then
+			good=$((good + 1))
+		elif why=$(reason "$1/$check"); then
+			known=$((known + 1))
+			echo "  not reproduced: $check: $why"
+		else
+			bad=$((bad + 1))
+			echo "  NOT REPRODUCED: $check:"
+			tail -n 6 "$work/driven.out" | cut -c 1-400 | sed 's/^/    /'
+		fi
+	done
+	drive_in=()
+	echo "  $good of $((good + known + bad)) findings reproduced by their evidence"
+	[[ $bad == 0 ]]
+}
+
+# Why a finding is not reproduced, by fixtures/baselines/undriven: a line each, PATTERN: REASON.
+reason() { # NAME/CHECK
+	local pattern why
+	while IFS=: read -r pattern why; do
+		# shellcheck disable=SC2053 # a pattern
+		[[ $1 != $pattern ]] || { echo "${why# }" && return 0; }
+	done < <(grep -v '^#' "$P11TAPE_SOURCE_DIR/fixtures/baselines/undriven")
+	return 1
 }
 
 # ---- NSS --------------------------------------------------------------------------------------------
