@@ -47,6 +47,18 @@ int tape_cli_usage(const char *text);
 /* Read a whole decimal number that an option was given. */
 bool tape_cli_number(const char *text, uint64_t *ret_number);
 
+/*
+ * What options say (cli/options.c). All return false (and say why) where the text cannot be used. No PIN, or an empty
+ * one, is none: *ret_has stays as it is.
+ */
+#define TAPE_PIN_SIZE 256
+#define TAPE_LABEL_SIZE 33
+bool tape_cli_range(const char *option, const char *text, uint64_t least, uint64_t most,
+                    uint64_t *ret_number);
+bool tape_cli_pin(const char *text, char ret_pin[TAPE_PIN_SIZE], bool *ret_has);
+bool tape_cli_pin_file(const char *path, char ret_pin[TAPE_PIN_SIZE], bool *ret_has);
+bool tape_cli_label(const char *text, char ret_label[TAPE_LABEL_SIZE]);
+
 /* Flush standard output. Returns `status`, or TAPE_EXIT_BAD where it could not be written. */
 int tape_cli_finish(int status);
 

@@ -69,6 +69,8 @@ static const char usage[] =
 
 #define MAX_SELECTIONS 64
 
+_Static_assert(TARGET_PIN_SIZE == TAPE_PIN_SIZE, "options fill in a target");
+
 struct options {
 	struct target target;
 	struct run_options run;
@@ -86,32 +88,6 @@ struct options {
 };
 
 /* ---- options --------------------------------------------------------------------------------- */
-
-static bool read_pin_file(const char *path, char pin[TARGET_PIN_SIZE])
-{
-	FILE *file = fopen(path, "re");
-	if (file == NULL || fgets(pin, TARGET_PIN_SIZE, file) == NULL) {
-		tape_cli_fail("no PIN can be read from %s%s%s", path, file == NULL ? ": " : "",
-		              file == NULL ? strerror(errno) : "");
-		if (file != NULL)
-			fclose(file);
-		return false;
-	}
-	fclose(file);
-	pin[strcspn(pin, "\r\n")] = 0;
-	return true;
-}
-
-static bool take_pin(const char *text, char pin[TARGET_PIN_SIZE], bool *ret_has)
-{
-	if (text == NULL || text[0] == 0)
-		return true;
-	*ret_has = true;
-	if ((size_t)snprintf(pin, TARGET_PIN_SIZE, "%s", text) < TARGET_PIN_SIZE)
-		return true;
-	tape_cli_fail("a PIN has less than %d bytes", TARGET_PIN_SIZE);
-	return false;
-}
 
 static bool take_command(const char *option, char command[TARGET_COMMAND_SIZE])
 {
@@ -136,15 +112,6 @@ static bool take_spec(const char *text, unsigned int *ret_spec)
 			return true;
 		}
 	tape_cli_fail("--spec is 2.40, 3.0, 3.1 or 3.2, not '%s'", text);
-	return false;
-}
-
-static bool take_number(const char *option, const char *text, uint64_t most, uint64_t *ret_number)
-{
-	if (tape_cli_number(text, ret_number) && *ret_number != 0 && *ret_number <= most)
-		return true;
-	tape_cli_fail("--%s is a number from 1 to %llu, not '%s'", option, (unsigned long long)most,
-	              text);
 	return false;
 }
 
@@ -263,24 +230,21 @@ static bool take_option(struct options *options, int option)
 	case 'm':
 		return tape_cli_absolute(optarg, target->module);
 	case OPTION_SLOT:
-		if (!tape_cli_number(optarg, &options->slot)) {
-			tape_cli_fail("--slot is a number, not '%s'", optarg);
+		if (!tape_cli_range("slot", optarg, 0, (CK_SLOT_ID)-1, &options->slot))
 			return false;
-		}
 		target->slot = (CK_SLOT_ID)options->slot;
 		target->slot_is_given = true;
 		return true;
 	case OPTION_TOKEN:
-		snprintf(target->token, sizeof(target->token), "%s", optarg);
-		return true;
+		return tape_cli_label(optarg, target->token);
 	case OPTION_PIN:
-		return take_pin(optarg, target->pin, &target->has_pin);
+		return tape_cli_pin(optarg, target->pin, &target->has_pin);
 	case OPTION_PIN_FILE:
-		return target->has_pin = read_pin_file(optarg, target->pin);
+		return tape_cli_pin_file(optarg, target->pin, &target->has_pin);
 	case OPTION_SO_PIN:
-		return take_pin(optarg, target->so_pin, &target->has_so_pin);
+		return tape_cli_pin(optarg, target->so_pin, &target->has_so_pin);
 	case OPTION_SO_PIN_FILE:
-		return target->has_so_pin = read_pin_file(optarg, target->so_pin);
+		return tape_cli_pin_file(optarg, target->so_pin, &target->has_so_pin);
 	case OPTION_INIT_ARGS:
 		snprintf(target->init_args, sizeof(target->init_args), "%s", optarg);
 		return true;
@@ -303,16 +267,16 @@ static bool take_option(struct options *options, int option)
 	case OPTION_SHARD:
 		return take_shard(options, optarg);
 	case OPTION_REPEAT:
-		return take_number("repeat", optarg, 1000000, &options->repeat);
+		return tape_cli_range("repeat", optarg, 1, 1000000, &options->repeat);
 	case OPTION_FIRST:
 		return options->run.first = true;
 	case 'j':
-		if (!take_number("jobs", optarg, 64, &number))
+		if (!tape_cli_range("jobs", optarg, 1, 64, &number))
 			return false;
 		options->run.jobs = (unsigned int)number;
 		return true;
 	case OPTION_TIMEOUT:
-		if (!take_number("timeout", optarg, 86400, &number))
+		if (!tape_cli_range("timeout", optarg, 1, 86400, &number))
 			return false;
 		options->run.timeout = (unsigned int)number;
 		return true;
@@ -637,8 +601,9 @@ int tape_cmd_check(int argc, char **argv)
 	options.run.evidence = "p11tape-check";
 	options.shards = 1;
 	options.repeat = 1;
-	if (!take_pin(getenv("P11TAPE_PIN"), options.target.pin, &options.target.has_pin) ||
-	    !take_pin(getenv("P11TAPE_SO_PIN"), options.target.so_pin, &options.target.has_so_pin))
+	if (!tape_cli_pin(getenv("P11TAPE_PIN"), options.target.pin, &options.target.has_pin) ||
+	    !tape_cli_pin(getenv("P11TAPE_SO_PIN"), options.target.so_pin,
+	                  &options.target.has_so_pin))
 		return TAPE_EXIT_BAD;
 	for (int option; (option = getopt_long(argc, argv, "m:j:o:v", long_options, NULL)) != -1;) {
 		if (option == OPTION_HELP)

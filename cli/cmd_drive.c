@@ -49,7 +49,7 @@ static const char usage[] =
 struct command {
 	struct drive_options options;
 	char trace[PATH_MAX];
-	char pin[DRIVE_PIN_SIZE], so_pin[DRIVE_PIN_SIZE];
+	char pin[TAPE_PIN_SIZE], so_pin[TAPE_PIN_SIZE];
 	bool has_pin, has_so_pin;
 	struct tape_set set;
 	struct drive_trace *traces;
@@ -147,7 +147,7 @@ static bool add_secret(struct drive_options *options, const char *name, size_t n
                        const char *value)
 {
 	if (options->secret_count == SCAN_SECRETS || name_length == 0 ||
-	    name_length >= SCAN_SECRET_NAME || strlen(value) >= DRIVE_PIN_SIZE)
+	    name_length >= SCAN_SECRET_NAME || strlen(value) >= TAPE_PIN_SIZE)
 		return false;
 	struct drive_secret *secret = &options->secrets[options->secret_count++];
 	memcpy(secret->name, name, name_length);
@@ -156,7 +156,7 @@ static bool add_secret(struct drive_options *options, const char *name, size_t n
 }
 
 /* Ask on the terminal, without an echo. Returns false where there is none, or nothing was said. */
-static bool ask(const struct scan_secret *secret, const char *path, char value[DRIVE_PIN_SIZE])
+static bool ask(const struct scan_secret *secret, const char *path, char value[TAPE_PIN_SIZE])
 {
 	struct termios before;
 	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -172,7 +172,7 @@ static bool ask(const struct scan_secret *secret, const char *path, char value[D
 	quiet = quiet && tcsetattr(fd, TCSAFLUSH, &silent) == 0;
 	dprintf(fd, "%s, which %s presents (%s:%zu): ", secret->name,
 	        tape_functions[secret->function].name.text, path, secret->line);
-	bool good = fgets(value, DRIVE_PIN_SIZE, terminal) != NULL;
+	bool good = fgets(value, TAPE_PIN_SIZE, terminal) != NULL;
 	if (quiet)
 		tcsetattr(fd, TCSAFLUSH, &before);
 	dprintf(fd, "\n");
@@ -193,7 +193,7 @@ static const char *option_of(enum scan_user user)
 static bool find_secrets(struct command *command)
 {
 	struct drive_options *options = &command->options;
-	char value[DRIVE_PIN_SIZE];
+	char value[TAPE_PIN_SIZE];
 	for (size_t i = 0; i < command->trace_count; i++)
 		for (size_t j = 0; j < command->traces[i].scan.secret_count; j++) {
 			const struct scan_secret *secret = &command->traces[i].scan.secrets[j];
@@ -301,31 +301,6 @@ static int run(struct command *command)
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-static bool read_pin_file(const char *path, char pin[DRIVE_PIN_SIZE])
-{
-	FILE *file = fopen(path, "re");
-	bool good = file != NULL && fgets(pin, DRIVE_PIN_SIZE, file) != NULL;
-	if (!good)
-		tape_cli_fail("no PIN can be read from %s%s%s", path, file == NULL ? ": " : "",
-		              file == NULL ? strerror(errno) : "");
-	else
-		pin[strcspn(pin, "\r\n")] = 0;
-	if (file != NULL)
-		fclose(file);
-	return good;
-}
-
-static bool take_pin(const char *text, char pin[DRIVE_PIN_SIZE], bool *ret_has)
-{
-	if (text == NULL || text[0] == 0)
-		return true;
-	*ret_has = true;
-	if ((size_t)snprintf(pin, DRIVE_PIN_SIZE, "%s", text) < DRIVE_PIN_SIZE)
-		return true;
-	tape_cli_fail("a PIN has less than %d bytes", DRIVE_PIN_SIZE);
-	return false;
-}
-
 enum option_code {
 	OPTION_SLOT = 256,
 	OPTION_TOKEN,
@@ -359,14 +334,6 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static bool take_number(const char *option, const char *text, uint64_t most, uint64_t *ret_number)
-{
-	if (tape_cli_number(text, ret_number) && *ret_number <= most)
-		return true;
-	tape_cli_fail("--%s is a number up to %" PRIu64 ", not '%s'", option, most, text);
-	return false;
-}
-
 static bool take_secret(struct drive_options *options, const char *text)
 {
 	const char *equals = strchr(text, '=');
@@ -385,29 +352,25 @@ static bool take_option(struct command *command, int option)
 		return tape_cli_absolute(optarg, options->module);
 	case OPTION_SLOT:
 		options->has_slot = true;
-		return take_number("slot", optarg, (CK_SLOT_ID)-1, &options->slot);
+		return tape_cli_range("slot", optarg, 0, (CK_SLOT_ID)-1, &options->slot);
 	case OPTION_TOKEN:
-		if ((size_t)snprintf(options->token, sizeof(options->token), "%s", optarg) <
-		    sizeof(options->token))
-			return true;
-		tape_cli_fail("a token's label has at most 32 bytes");
-		return false;
+		return tape_cli_label(optarg, options->token);
 	case OPTION_PIN:
-		return take_pin(optarg, command->pin, &command->has_pin);
+		return tape_cli_pin(optarg, command->pin, &command->has_pin);
 	case OPTION_PIN_FILE:
-		return command->has_pin = read_pin_file(optarg, command->pin);
+		return tape_cli_pin_file(optarg, command->pin, &command->has_pin);
 	case OPTION_SO_PIN:
-		return take_pin(optarg, command->so_pin, &command->has_so_pin);
+		return tape_cli_pin(optarg, command->so_pin, &command->has_so_pin);
 	case OPTION_SO_PIN_FILE:
-		return command->has_so_pin = read_pin_file(optarg, command->so_pin);
+		return tape_cli_pin_file(optarg, command->so_pin, &command->has_so_pin);
 	case OPTION_SECRET:
 		return take_secret(options, optarg);
 	case OPTION_DESTRUCTIVE:
 		return options->destructive = true;
 	case OPTION_TIMEOUT:
-		if (!take_number("timeout", optarg, 86400, &number))
+		if (!tape_cli_range("timeout", optarg, 1, 86400, &number))
 			return false;
-		options->timeout = number == 0 ? 1 : (unsigned int)number;
+		options->timeout = (unsigned int)number;
 		return true;
 	case OPTION_RECORD:
 		return tape_cli_absolute(optarg, options->record) &&
@@ -428,8 +391,8 @@ static bool take_option(struct command *command, int option)
 
 static int parse(struct command *command, int argc, char **argv)
 {
-	if (!take_pin(getenv("P11TAPE_PIN"), command->pin, &command->has_pin) ||
-	    !take_pin(getenv("P11TAPE_SO_PIN"), command->so_pin, &command->has_so_pin))
+	if (!tape_cli_pin(getenv("P11TAPE_PIN"), command->pin, &command->has_pin) ||
+	    !tape_cli_pin(getenv("P11TAPE_SO_PIN"), command->so_pin, &command->has_so_pin))
 		return TAPE_EXIT_BAD;
 	for (int option; (option = getopt_long(argc, argv, "m:v", long_options, NULL)) != -1;) {
 		if (option == OPTION_HELP)

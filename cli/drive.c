@@ -46,7 +46,10 @@ static int drive_trace(struct drive *drive, const struct drive_trace *trace);
 
 /* ---- the module ------------------------------------------------------------------------------ */
 
-/* Functions of a list, whose pointers stand in the order of our rows: all, or those that lack so far. */
+/*
+ * Functions of a list, whose pointers stand in the order of our rows: all, or those that lack so far. Those that find
+ * the others are the exported ones, as the recorder calls them: p11-kit's proxy has other ones in its lists.
+ */
 static void take_list(struct drive *drive, const void *list, size_t count, bool all)
 {
 	const unsigned char *pointers =
@@ -54,7 +57,7 @@ static void take_list(struct drive *drive, const void *list, size_t count, bool 
 	for (size_t i = 0; i < count; i++) {
 		tape_any_fn function;
 		memcpy(&function, pointers + i * sizeof(function), sizeof(function));
-		if (all || drive->functions[i] == NULL)
+		if (drive->functions[i] == NULL || (all && !tape_functions[i].finds))
 			drive->functions[i] = function;
 	}
 }

@@ -9,13 +9,13 @@
 #include <limits.h>
 #include <stdatomic.h>
 
+#include "cli/cli.h"
 #include "cli/halves.h"
 #include "cli/mapping.h"
 #include "cli/scan.h"
 #include "core/call.h"
 #include "core/value.h"
 
-#define DRIVE_PIN_SIZE 256
 /*
  * So much of a trace is read before anything is called: reading takes memory of the heap and gives it back,
  * which would put other things into the place of what a module uses after it freed it.
@@ -37,7 +37,7 @@ enum drive_skip {
 
 struct drive_secret {
 	char name[SCAN_SECRET_NAME];
-	char value[DRIVE_PIN_SIZE];
+	char value[TAPE_PIN_SIZE];
 };
 
 struct drive_options {
@@ -48,8 +48,8 @@ struct drive_options {
 	bool destructive, verbose, json;
 	bool has_slot;
 	uint64_t slot;
-	char token[33];       /* the label of the token to use; "" for any */
-	unsigned int timeout; /* seconds that a call may take */
+	char token[TAPE_LABEL_SIZE]; /* the label of the token to use; "" for any */
+	unsigned int timeout;        /* seconds that a call may take */
 	struct drive_secret secrets[SCAN_SECRETS];
 	size_t secret_count;
 };
