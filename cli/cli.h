@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/attributes.h"
+#include "core/buf.h"
 #include "core/error.h"
 
 enum tape_exit {
@@ -82,6 +83,12 @@ bool tape_cli_find_module(const char *name, char ret_path[PATH_MAX]);
  * was to be installed. Returns false, says nothing and makes the path "" if it is nowhere.
  */
 bool tape_cli_find(const char *name, char ret_path[PATH_MAX]);
+
+/*
+ * Take a rule that --inject of `command` was given, and add it to `rules`, one a line. Returns false (and
+ * says why) if it is none.
+ */
+bool tape_cli_add_injection(struct tape_buf *rules, const char *command, const char *text);
 
 /* Make a path absolute without resolving links. Returns false (and says why) if that fails. */
 bool tape_cli_absolute(const char *path, char ret_path[PATH_MAX]);

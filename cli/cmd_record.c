@@ -49,6 +49,8 @@ static const char usage[] =
 	"                       what it draws by itself into TRACE's header (p11tape rules)\n"
 	"      --before CMD     with --twice: a shell command that makes the token what it is\n"
 	"                       to be before each run\n"
+	"      --inject RULE    let calls fail, wait, crash or lack something, several times:\n"
+	"                       C_Sign:rv=CKR_DEVICE_REMOVED:when=3 (see docs/faults.md)\n"
 	"      --help           print this\n"
 	"\n"
 	"Exit status: that of COMMAND; 2 where it was not started. With --twice the first\n"
@@ -283,6 +285,7 @@ static bool make_variable(const char *shown, const char *path, char *variable, s
 
 struct settings {
 	const char *module, *trace, *redact, *before;
+	struct tape_buf inject; /* a rule a line */
 	bool twice;
 };
 
@@ -294,7 +297,7 @@ struct way {
 };
 
 /* Run the command and write its trace to `shown`. *ret_started says whether it ran. */
-static int record_once(const struct settings *settings, const struct way *way, const char *shown,
+static int record_once(struct settings *settings, const struct way *way, const char *shown,
                        bool *ret_started)
 {
 	char trace[PATH_MAX];
@@ -312,6 +315,7 @@ static int record_once(const struct settings *settings, const struct way *way, c
 	tape_variables_set(&variables, "P11TAPE_MODULE", way->target == NULL ? "" : way->target);
 	tape_variables_set(&variables, "P11TAPE_TRACE", variable);
 	tape_variables_set(&variables, "P11TAPE_REDACT", settings->redact);
+	tape_variables_set_lines(&variables, "P11TAPE_INJECT", &settings->inject);
 	if (way->interpose != NULL)
 		tape_interpose_variables(way->interpose, &variables);
 	/* The clock that files are stamped by. */
@@ -352,7 +356,7 @@ static void remove_directory(const char *path)
 }
 
 /* The second run's traces are of use for the rules only: they are beside no other, and not kept. */
-static int record_twice(const struct settings *settings, const struct way *way)
+static int record_twice(struct settings *settings, const struct way *way)
 {
 	char directory[PATH_MAX];
 	char second[PATH_MAX];
@@ -385,7 +389,7 @@ static int record_twice(const struct settings *settings, const struct way *way)
 	return status != 0 ? status : again;
 }
 
-static int record(const struct settings *settings, const struct way *way)
+static int record(struct settings *settings, const struct way *way)
 {
 	bool started;
 	return settings->twice ? record_twice(settings, way)
@@ -393,7 +397,7 @@ static int record(const struct settings *settings, const struct way *way)
 }
 
 /* The recorder stands where the arguments say {}. */
-static int record_configured(const struct settings *settings, char **command)
+static int record_configured(struct settings *settings, char **command)
 {
 	char recorder[PATH_MAX];
 	char target[PATH_MAX];
@@ -412,7 +416,7 @@ static int record_configured(const struct settings *settings, char **command)
 }
 
 /* The recorder steps in where the program looks up its modules' entry points. */
-static int record_unmodified(const struct settings *settings, char **command)
+static int record_unmodified(struct settings *settings, char **command)
 {
 	struct tape_interpose interpose;
 	const struct way way = { .arguments = command, .interpose = &interpose };
@@ -423,7 +427,7 @@ static int record_unmodified(const struct settings *settings, char **command)
 	return status;
 }
 
-int tape_cmd_record(int argc, char **argv)
+static int parse(struct settings *settings, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "module", required_argument, NULL, 'm' },
@@ -431,33 +435,37 @@ int tape_cmd_record(int argc, char **argv)
 		{ "redact", required_argument, NULL, 'r' },
 		{ "twice", no_argument, NULL, 't' },
 		{ "before", required_argument, NULL, 'b' },
+		{ "inject", required_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct settings settings = { .trace = DEFAULT_TRACE };
 	unsigned int policy;
 	int option;
 	/* +: the command's own options are not ours. */
 	while ((option = getopt_long(argc, argv, "+m:o:", options, NULL)) != -1) {
 		switch (option) {
 		case 'm':
-			settings.module = optarg;
+			settings->module = optarg;
 			break;
 		case 'o':
-			settings.trace = optarg;
+			settings->trace = optarg;
 			break;
 		case 'r':
 			if (!tape_redact_read(optarg, &policy))
 				return tape_cli_fail("record: --redact is " TAPE_REDACT_WORDS
 				                     ", not '%s'",
 				                     optarg);
-			settings.redact = optarg;
+			settings->redact = optarg;
 			break;
 		case 't':
-			settings.twice = true;
+			settings->twice = true;
 			break;
 		case 'b':
-			settings.before = optarg;
+			settings->before = optarg;
+			break;
+		case 'i':
+			if (!tape_cli_add_injection(&settings->inject, "record", optarg))
+				return TAPE_EXIT_BAD;
 			break;
 		case 'h':
 			return tape_cli_usage(usage);
@@ -467,9 +475,18 @@ int tape_cmd_record(int argc, char **argv)
 	}
 	if (optind == argc)
 		return tape_cli_fail("record: name a command behind --");
-	if (settings.before != NULL && !settings.twice)
+	if (settings->before != NULL && !settings->twice)
 		return tape_cli_fail("record: --before is for --twice");
 	char **command = argv + optind;
-	return tape_run_is_configured(command) ? record_configured(&settings, command)
-	                                       : record_unmodified(&settings, command);
+	return tape_run_is_configured(command) ? record_configured(settings, command)
+	                                       : record_unmodified(settings, command);
+}
+
+int tape_cmd_record(int argc, char **argv)
+{
+	struct settings settings = { .trace = DEFAULT_TRACE };
+	tape_buf_init(&settings.inject, NULL, 0, (size_t)1 << 20);
+	int status = parse(&settings, argc, argv);
+	tape_buf_done(&settings.inject);
+	return status;
 }

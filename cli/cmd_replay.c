@@ -52,6 +52,9 @@ static const char usage[] =
 	"                           where the recording has no answer; SELECTOR says whose it\n"
 	"                           is: CKA_ID=0a1b, CKA_LABEL=text, handle=5, or several\n"
 	"                           with + between them\n"
+	"      --inject RULE        let calls fail, wait, crash or lack something, several\n"
+	"                           times: C_Sign:rv=CKR_DEVICE_REMOVED:when=3 (see\n"
+	"                           docs/faults.md); such a call uses up none of the trace\n"
 	"      --reproduce-crash    where a call did not return in the recording, raise\n"
 	"                           SIGSEGV in it, once all other calls have come\n"
 	"      --reproduce-hang     the same, but never return from it\n"
@@ -66,8 +69,8 @@ static const char usage[] =
 struct replay {
 	const char *trace, *mode, *report, *no_return, *rules_file;
 	bool verbose;
-	struct tape_buf secrets, rules, keys; /* a line each */
-	struct keyring *ring;                 /* NULL where no key is given */
+	struct tape_buf secrets, rules, keys, inject; /* a line each */
+	struct keyring *ring;                         /* NULL where no key is given */
 	char report_path[PATH_MAX], progress_path[PATH_MAX];
 	bool report_is_ours; /* a temporary file */
 	struct tape_progress *progress;
@@ -316,12 +319,6 @@ static bool judge(const struct replay *replay, const char *program)
 	return good;
 }
 
-/* Lines that were given, or NULL for none; all end with a zero byte. */
-static const char *text_or_null(const struct tape_buf *lines)
-{
-	return lines->length > 1 ? lines->data : NULL;
-}
-
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static int run(struct replay *replay, char **command, char **arguments)
@@ -335,19 +332,16 @@ static int run(struct replay *replay, char **command, char **arguments)
 	if (!tape_cli_absolute(replay->trace, trace) || !make_report(replay) ||
 	    !make_progress(replay))
 		return TAPE_EXIT_BAD;
-	tape_put_char(&replay->secrets, '\0');
-	tape_put_char(&replay->rules, '\0');
-	if (replay->secrets.failed || replay->rules.failed)
-		return tape_cli_fail("out of memory");
 	struct tape_variables variables = { .count = 0 };
 	tape_variables_set(&variables, "P11TAPE_REPLAY", trace);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_MODE", replay->mode);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_NO_RETURN", replay->no_return);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_REPORT", replay->report_path);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_PROGRESS", replay->progress_path);
-	tape_variables_set(&variables, "P11TAPE_REPLAY_SECRET", text_or_null(&replay->secrets));
-	tape_variables_set(&variables, "P11TAPE_REPLAY_KEY", text_or_null(&replay->keys));
-	tape_variables_set(&variables, "P11TAPE_REPLAY_MATCH", text_or_null(&replay->rules));
+	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_SECRET", &replay->secrets);
+	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_KEY", &replay->keys);
+	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_MATCH", &replay->rules);
+	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_INJECT", &replay->inject);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_RULES",
 	                   replay->rules_file == NULL ? NULL : rules_file);
 	if (replay->interpose != NULL)
@@ -451,6 +445,7 @@ static int parse(struct replay *replay, int argc, char **argv)
 		{ "match", required_argument, NULL, 'M' },
 		{ "rules", required_argument, NULL, 'R' },
 		{ "key", required_argument, NULL, 'k' },
+		{ "inject", required_argument, NULL, 'i' },
 		{ "reproduce-crash", no_argument, NULL, 'C' },
 		{ "reproduce-hang", no_argument, NULL, 'H' },
 		{ "report", required_argument, NULL, 'r' },
@@ -492,6 +487,10 @@ static int parse(struct replay *replay, int argc, char **argv)
 			if (!add_key(replay, optarg))
 				return TAPE_EXIT_BAD;
 			break;
+		case 'i':
+			if (!tape_cli_add_injection(&replay->inject, "replay", optarg))
+				return TAPE_EXIT_BAD;
+			break;
 		case 'C':
 		case 'H':
 			replay->no_return = option == 'C' ? "crash" : "hang";
@@ -523,9 +522,11 @@ int tape_cmd_replay(int argc, char **argv)
 	tape_buf_init(&replay.secrets, NULL, 0, (size_t)1 << 20);
 	tape_buf_init(&replay.rules, NULL, 0, (size_t)1 << 20);
 	tape_buf_init(&replay.keys, NULL, 0, (size_t)1 << 20);
+	tape_buf_init(&replay.inject, NULL, 0, (size_t)1 << 20);
 	int status = parse(&replay, argc, argv);
 	tape_buf_done(&replay.secrets);
 	tape_buf_done(&replay.rules);
 	tape_buf_done(&replay.keys);
+	tape_buf_done(&replay.inject);
 	return status;
 }

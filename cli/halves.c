@@ -76,8 +76,9 @@ static bool is_one_of(const struct tape_node *node, const char *const *keys, siz
 
 bool tape_half_returns(const struct tape_node *member, bool has_in, bool behind)
 {
-	static const char *const of_call[] = { "call",   "notify",    "id", "at",        "thread",
-		                               "during", "interface", "of", "synthetic", "in" };
+	static const char *const of_call[] = { "call",      "notify",   "id",        "at",
+		                               "thread",    "during",   "interface", "of",
+		                               "synthetic", "injected", "in" };
 	static const char *const of_return[] = { "out", "rv", "took" };
 	/* Of a call without inputs it is these that were lost (docs/trace-format.md). */
 	if (strcmp(member->key, "partial") == 0)

@@ -121,6 +121,15 @@ void tape_variables_set(struct tape_variables *variables, const char *name, cons
 	variables->list[variables->count++].value = value;
 }
 
+void tape_variables_set_lines(struct tape_variables *variables, const char *name,
+                              struct tape_buf *lines)
+{
+	if (lines->length != 0 && lines->data[lines->length - 1] != '\0')
+		tape_put_char(lines, '\0');
+	variables->failed |= lines->failed;
+	tape_variables_set(variables, name, lines->length == 0 ? NULL : lines->data);
+}
+
 static int wait_for(pid_t pid)
 {
 	int status;
@@ -139,6 +148,8 @@ int tape_run(char **arguments, const struct tape_variables *variables, bool *ret
 	int fds[2];
 	int reason = 0;
 	*ret_started = false;
+	if (variables != NULL && variables->failed)
+		return tape_cli_fail("out of memory");
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return tape_cli_fail("no pipe: %s", strerror(errno));
 	/* Nothing printed so far may be printed by the child again. */

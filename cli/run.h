@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "core/attributes.h"
+#include "core/buf.h"
 
 /* What the program gets in its environment; the texts stay the caller's. */
 struct tape_variables {
@@ -17,10 +18,15 @@ struct tape_variables {
 		const char *name, *value;
 	} list[32];
 	size_t count;
+	bool failed; /* there was no memory for one: nothing is run */
 };
 
 /* Set a variable; a value of NULL leaves it as it is in ours. There are never more than have room. */
 void tape_variables_set(struct tape_variables *variables, const char *name, const char *value);
+
+/* The same of lines that an option added one by one: no line leaves it, too. They get a zero byte. */
+void tape_variables_set_lines(struct tape_variables *variables, const char *name,
+                              struct tape_buf *lines);
 
 /* Whether an argument has {}: our module is named there. Else the program is run as it is. */
 bool tape_run_is_configured(char **arguments);

@@ -192,6 +192,10 @@ static int read_call(struct tape_item *item, const struct tape_node *name,
 	item->name = name->text;
 	item->function = tape_function_find(name->text, name->length);
 	item->synthetic = tape_node_get(item->node, "synthetic") != NULL;
+	const struct tape_node *injected = tape_node_get(item->node, "injected");
+	item->injected = injected != NULL;
+	if (injected != NULL && !tape_node_is_text(injected))
+		return refuse(error, injected, "'injected' is text: what was done");
 	/* That the id is missing says more than what is there instead. */
 	int result = tape_node_get(item->node, "id") == NULL
 	                     ? 0
@@ -226,8 +230,7 @@ static bool is_event(const char *name)
 static int read_item(struct tape_item *item, struct tape_node *node, const struct tape_node *names,
                      struct tape_error *error)
 {
-	static const char *const return_keys[] = { "return", "out",     "rv",
-		                                   "took",   "partial", "injected" };
+	static const char *const return_keys[] = { "return", "out", "rv", "took", "partial" };
 	static const char *const end_keys[] = { "end", "load", "last", "open", "many", "at" };
 	const struct tape_node *key;
 	int result;

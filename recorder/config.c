@@ -19,6 +19,19 @@ static int read_redact(struct tape_options *options, struct tape_error *error)
 	                      "P11TAPE_REDACT is " TAPE_REDACT_WORDS ", not '%s'", word);
 }
 
+static int read_inject(struct tape_options *options, struct tape_error *error)
+{
+	struct tape_error wrong = { 0 };
+	int result = tape_config_get(&options->config, "P11TAPE_INJECT", options->rules,
+	                             sizeof(options->rules), error);
+	if (result <= 0)
+		return result;
+	result = tape_inject_read(&options->injections, options->rules, &wrong);
+	return result == 0
+	               ? 0
+	               : tape_error_set(error, wrong.code, 0, "P11TAPE_INJECT: %s", wrong.sentence);
+}
+
 static int read_all(struct tape_options *options, struct tape_error *error)
 {
 	struct tape_config *config = &options->config;
@@ -41,7 +54,8 @@ static int read_all(struct tape_options *options, struct tape_error *error)
 	                         error);
 	if (result < 0)
 		return result;
-	return read_redact(options, error);
+	result = read_redact(options, error);
+	return result < 0 ? result : read_inject(options, error);
 }
 
 int tape_options_read(struct tape_options *options, struct tape_error *error)

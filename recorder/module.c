@@ -25,6 +25,7 @@ static struct {
 	struct tape_heading heading;
 } target;
 
+static struct tape_injections injections;
 static atomic_bool loaded;
 static atomic_bool told;
 static atomic_bool exiting;
@@ -169,6 +170,10 @@ static void install(struct start *start)
 	target.heading.prefix = target.prefix;
 	target.heading.program = target.program;
 	target.heading.redact = start->options.redact;
+	if (start->options.injections.count != 0) {
+		injections = start->options.injections;
+		tape_record_injections = &injections;
+	}
 	for (size_t i = 0; i < TAPE_FN_COUNT; i++) {
 		target.heading.exports[i] = tape_functions[i].finds && start->functions[i] != NULL;
 		atomic_store(&tape_targets[0][i], start->functions[i]);

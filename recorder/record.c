@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/call.h"
 #include "core/print.h"
 #include "core/redact.h"
 #include "core/system.h"
@@ -13,6 +14,7 @@
 #include "recorder/calendar.h"
 #include "recorder/discovery.h"
 #include "recorder/module.h"
+#include "recorder/notify.h"
 #include "recorder/objects.h"
 #include "recorder/tape_file.h"
 #include "recorder/tell.h"
@@ -44,6 +46,8 @@ static struct tape_secrets secrets; /* children go on with their parent's names 
 /* How long a thread is away at least if it has changed a limit, and how often it is looked at anyway. */
 #define AWAY_NS 100u
 #define LOOK_NS 100000u
+
+struct tape_injections *tape_record_injections;
 
 static atomic_uint looked; /* at the limit of the file's size; nanoseconds, which wrap */
 
@@ -428,6 +432,11 @@ static void write_call(struct tape_call *call)
 		put_during(buf, inside_notice(call));
 	if (TAPE_UNLIKELY(call->synthetic))
 		TAPE_PUT(buf, ", \"synthetic\": true");
+	if (TAPE_UNLIKELY(call->injected != 0)) {
+		TAPE_PUT(buf, ", \"injected\": \"");
+		tape_inject_put(buf, tape_record_injections, call->injected);
+		tape_put_char(buf, '"');
+	}
 	size_t keep = buf->length;
 	TAPE_PUT(buf, ", \"in\": ");
 	tape_capture_in(&call->capture, function, call->words, call->in);
@@ -454,6 +463,12 @@ static inline void put_rv(struct tape_buf *buf, CK_RV rv, uint64_t took)
 	TAPE_PUT(buf, "}\n");
 }
 
+/* The value by which outputs count: a call that was not made has none, whatever it returned. */
+static inline CK_RV written(const struct tape_call *call, CK_RV rv)
+{
+	return TAPE_UNLIKELY(call->unmade) ? CKR_FUNCTION_FAILED : rv;
+}
+
 static void write_return(struct tape_call *call, CK_RV rv, uint64_t returned)
 {
 	struct tape_value out[TAPE_MAX_ARGUMENTS];
@@ -465,9 +480,10 @@ static void write_return(struct tape_call *call, CK_RV rv, uint64_t returned)
 	buf->length = sizeof(opening) - 1 + call->id_length;
 	size_t keep = buf->length;
 	TAPE_PUT(buf, ", \"out\": ");
-	tape_capture_out(&call->capture, call->function, call->words, call->in, rv, out);
+	tape_capture_out(&call->capture, call->function, call->words, call->in, written(call, rv),
+	                 out);
 	if (TAPE_UNLIKELY((policy & TAPE_REDACT_SECRET) == TAPE_REDACT_SECRET))
-		tape_objects_leave(call, out, rv);
+		tape_objects_leave(call, out, written(call, rv));
 	if (!tape_print_values(buf, call->function, out, true))
 		buf->length = keep;
 	if (TAPE_UNLIKELY(buf->failed))
@@ -513,6 +529,58 @@ static void close_call(struct tape_call *call)
 		atomic_fetch_sub(&call->state->unlisted, 1);
 }
 
+/* ---- injection ------------------------------------------------------------------------------- */
+
+/* The rules for a call, if there are any; a thread that has no number goes by its system's. */
+static TAPE_COLD void choose_injections(struct tape_call *call)
+{
+	uint64_t number = 0;
+	if (tape_record_injections->by_thread) {
+		const struct tape_thread *thread = tape_thread_find(call->state);
+		number = thread != NULL ? thread->number : (uint64_t)gettid();
+	}
+	call->injected =
+		tape_inject_choose(tape_record_injections, call->function, call->words, number);
+}
+
+/* A call to the target that is not the trampoline's, and that gets the same stand-ins. */
+struct detour {
+	struct tape_call *call;
+	tape_any_fn target;
+};
+
+static CK_RV make_call(void *context, const uintptr_t *words)
+{
+	struct detour *detour = context;
+	struct tape_call *call = detour->call;
+	const struct tape_function *function = call->function;
+	enum tape_function_id id = (enum tape_function_id)(function - tape_functions);
+	uintptr_t given[TAPE_MAX_WORDS];
+	memcpy(given, words, function->words * sizeof(*given));
+	for (size_t i = 0; i < function->count; i++) {
+		uintptr_t *word = &given[function->arguments[i].word];
+		CK_NOTIFY notify;
+		if (function->arguments[i].kind != TAPE_K_NOTIFY)
+			continue;
+		memcpy(&notify, word, sizeof(notify));
+		notify = tape_notify_stand_in(call, notify);
+		memcpy(word, &notify, sizeof(notify));
+	}
+	return detour->target == NULL ? call->rv : tape_call(detour->target, id, given);
+}
+
+/* Answer a call by the rules that hold for it. */
+static TAPE_COLD void inject(struct tape_call *call, tape_any_fn target)
+{
+	struct detour detour = { call, target };
+	bool made;
+	call->rv = tape_inject_call(tape_record_injections, call->injected, call->function,
+	                            call->words, make_call, &detour, &made);
+	call->unmade = !made;
+}
+
+/* ---- entering and leaving -------------------------------------------------------------------- */
+
 tape_any_fn tape_record_enter(struct tape_call *call, unsigned int set, enum tape_function_id id,
                               const uintptr_t *words)
 {
@@ -521,7 +589,8 @@ tape_any_fn tape_record_enter(struct tape_call *call, unsigned int set, enum tap
 	call->words = words;
 	call->part = 0;
 	call->finds = false;
-	call->synthetic = false;
+	call->synthetic = call->unmade = false;
+	call->injected = 0;
 	call->rv = CKR_GENERAL_ERROR;
 	call->state = tape_state_current();
 	if (TAPE_UNLIKELY(call->state == NULL)) {
@@ -537,6 +606,8 @@ tape_any_fn tape_record_enter(struct tape_call *call, unsigned int set, enum tap
 		}
 		call->synthetic = target == NULL;
 	}
+	if (TAPE_UNLIKELY(tape_record_injections != NULL))
+		choose_injections(call);
 	if (TAPE_LIKELY(tape_file_is_open(&file))) {
 		call->part = atomic_load_explicit(&call->state->part, memory_order_relaxed);
 		call->began = tape_clock_monotonic();
@@ -546,6 +617,11 @@ tape_any_fn tape_record_enter(struct tape_call *call, unsigned int set, enum tap
 	}
 	if (TAPE_UNLIKELY(call->synthetic))
 		call->rv = tape_discovery_answer(call);
+	if (TAPE_UNLIKELY(call->injected != 0)) {
+		errno = saved;
+		inject(call, target);
+		return NULL;
+	}
 	errno = saved;
 	return target;
 out:
@@ -566,7 +642,7 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 		return rv;
 	int saved = errno;
 	if (TAPE_UNLIKELY(call->finds))
-		tape_discovery_leave(call, rv);
+		tape_discovery_leave(call, written(call, rv));
 	if (TAPE_LIKELY(is_ours(call->state, call->part))) {
 		uint64_t returned = tape_clock_monotonic();
 		write_return(call, rv, returned);
@@ -579,7 +655,7 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 		tape_file_write(&file, &call->state->file_lock, call->buf.data, call->buf.length);
 		size_t init = message_init[call->function - tape_functions];
 		if (TAPE_UNLIKELY(init != NO_MESSAGE))
-			note_message(call, init, rv == CKR_OK);
+			note_message(call, init, written(call, rv) == CKR_OK);
 		if (TAPE_LIKELY(call->thread != NULL))
 			atomic_store_explicit(&call->thread->left,
 			                      (unsigned int)tape_clock_monotonic(),

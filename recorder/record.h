@@ -15,6 +15,7 @@
 #include "core/buf.h"
 #include "core/capture.h"
 #include "core/error.h"
+#include "core/inject.h"
 #include "core/value.h"
 #include "recorder/state.h"
 
@@ -34,6 +35,8 @@ struct tape_call {
 	unsigned int part;          /* that the first half stands in; 0 where it was not written */
 	bool finds;                 /* discovery: the results are to be mapped to ours */
 	bool synthetic;             /* the target lacks the function: we answer */
+	bool unmade;                /* the target was not called: nothing is written */
+	uint32_t injected;          /* rules of tape_record_injections that hold for it */
 	CK_RV rv;                   /* what to return where there is no target */
 	CK_ULONG room;              /* for interfaces, in discovery */
 	uint8_t id_at, id_length;   /* where the id stands in the first half */
@@ -73,6 +76,9 @@ struct tape_notice {
 void tape_record_notice(struct tape_notice *notice, CK_SESSION_HANDLE session,
                         CK_NOTIFICATION event);
 CK_RV tape_record_answer(struct tape_notice *notice, CK_RV rv);
+
+/* What is to go wrong; NULL where nothing is. Set before the first part, and never changed. */
+extern struct tape_injections *tape_record_injections;
 
 /* What a header says beside the process and the module. */
 struct tape_heading {

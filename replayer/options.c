@@ -34,6 +34,20 @@ static int bind_secrets(struct tape_bindings *bindings, const char *list, struct
 	return 0;
 }
 
+static int read_injections(struct options *options, struct tape_config *config,
+                           struct tape_error *error)
+{
+	struct tape_error wrong = { 0 };
+	char rules[4096];
+	int result = get(config, "P11TAPE_REPLAY_INJECT", rules, sizeof(rules), error);
+	if (result < 0)
+		return result;
+	result = tape_inject_read(&options->injections, rules, &wrong);
+	return result == 0 ? 0
+	                   : tape_error_set(error, wrong.code, 0, "P11TAPE_REPLAY_INJECT: %s",
+	                                    wrong.sentence);
+}
+
 /* Function.argument=rule, one a line. */
 static int read_rules(struct tape_rules *rules, const char *list, struct tape_error *error)
 {
@@ -99,7 +113,9 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 			tape_error_set(error, TAPE_E_SYSTEM, 0, "the system gives no random bytes");
 		goto out;
 	}
-	result = bind_secrets(bindings, secrets, error);
+	result = read_injections(o, &config, error);
+	if (result >= 0)
+		result = bind_secrets(bindings, secrets, error);
 	if (result >= 0)
 		result = read_rules(&o->rules, match, error);
 	/* What was said first stays: the trace's own rules come last. */

@@ -8,6 +8,7 @@
 
 #include "core/compare.h"
 #include "core/error.h"
+#include "core/inject.h"
 #include "core/rules.h"
 
 /* What a call does that did not return in the recording. */
@@ -18,6 +19,7 @@ struct options {
 	char report[4096];   /* "" for none */
 	char progress[4096]; /* "" for none */
 	enum no_return no_return;
+	struct tape_injections injections; /* what is to go wrong */
 	struct tape_rules
 		rules; /* how inputs are compared; the trace's own are added by who reads it */
 };

@@ -20,6 +20,7 @@
 #include "core/system.h"
 #include "replayer/binding.h"
 #include "replayer/engine.h"
+#include "replayer/inject.h"
 #include "replayer/module.h"
 #include "replayer/notify.h"
 #include "replayer/report.h"
@@ -98,7 +99,8 @@ static inline bool is_bound(const struct shared *pages)
 /* Where nothing but the order of the trace decides, and a fork shows, calls may go the short way. */
 static void go_straight(struct shared *pages)
 {
-	pages->straight = wiped && engine.state == OPEN && !engine.lanes;
+	pages->straight = wiped && engine.state == OPEN && !engine.lanes &&
+	                  engine.options.injections.count == 0;
 }
 
 struct tape_lock *replay_list_lock(void)
@@ -657,7 +659,9 @@ CK_RV replay_call(enum tape_function_id id, const uintptr_t *words)
 	enter(pages);
 	bool planned = serve_planned(pages, &tape_functions[id], words, &rv);
 	leave(pages);
-	return TAPE_LIKELY(planned) ? rv : serve_slowly(id, words);
+	if (TAPE_LIKELY(planned))
+		return rv;
+	return inject_is_asked() ? inject_call(id, words, serve_slowly) : serve_slowly(id, words);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * From names to values. The names are found through one hash table, filled when the first name is
- * asked for: only what reads traces needs it, so the recorder is linked without this file.
+ * asked for: what reads traces needs it, and of the recorder only what reads rules (core/inject.c).
  */
 #include <assert.h>
 #include <pthread.h>

@@ -53,9 +53,9 @@ complain "has tables that another module's functions can take over" "$(among "$r
 complain "has thread-local storage" "$(among "$flags" '^ *TLS ')"
 complain "starts, keeps or hooks what outlives it" "$(among "$undefined" \
 	'^(pthread_(create|key_create|exit|atfork)|thrd_create|tss_create|__tls_get_addr|__register_atfork|atexit|at_quick_exit|on_exit)$')"
-# The replayer crashes where it was asked for exactly that (--reproduce-crash).
+# raise is for those who ask for exactly that (--inject …:crash, --reproduce-crash).
 complain "changes or ends its host" "$(among "$undefined" \
-	'^(_?exit|_Exit|quick_exit|abort'"$([[ ${module##*/} == *replayer* ]] || echo '|raise')"'|v?fork|system|popen|sigaction|signal|alarm|setitimer|setlocale|uselocale|umask|f?chdir|(set|unset|put)env|clearenv|setrlimit|prctl)$')"
+	'^(_?exit|_Exit|quick_exit|abort|v?fork|system|popen|sigaction|signal|alarm|setitimer|setlocale|uselocale|umask|f?chdir|(set|unset|put)env|clearenv|setrlimit|prctl)$')"
 complain "writes to standard output" "$(among "$undefined" '^(v?printf|__v?printf_chk|puts|putchar|stdout)$')"
 if [[ ${module##*/} == *recorder* ]]; then
 	complain "uses the host's heap" "$(among "$undefined" \
