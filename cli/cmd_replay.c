@@ -19,6 +19,7 @@
 #include "cli/interpose.h"
 #include "cli/run.h"
 #include "core/buf.h"
+#include "core/pace.h"
 #include "core/rules.h"
 #include "replayer/keys/keyring.h"
 #include "replayer/progress.h"
@@ -55,6 +56,12 @@ static const char usage[] =
 	"      --inject RULE        let calls fail, wait, crash or lack something, several\n"
 	"                           times: C_Sign:rv=CKR_DEVICE_REMOVED:when=3 (see\n"
 	"                           docs/faults.md); such a call uses up none of the trace\n"
+	"      --timing PACE        a call takes the time that it took (recorded), a part or a\n"
+	"                           multiple of it (x0.1), or as little as it can (none)\n"
+	"      --order global       calls of all threads begin and return in the recorded order;\n"
+	"                           otherwise it is kept in each session (lane)\n"
+	"      --order-timeout SECONDS\n"
+	"                           give that order up if a thread does not come (10)\n"
 	"      --reproduce-crash    where a call did not return in the recording, raise\n"
 	"                           SIGSEGV in it, once all other calls have come\n"
 	"      --reproduce-hang     the same, but never return from it\n"
@@ -67,7 +74,7 @@ static const char usage[] =
 	"COMMAND was killed, as by --reproduce-crash: 139.\n";
 
 struct replay {
-	const char *trace, *mode, *report, *no_return, *rules_file;
+	const char *trace, *mode, *report, *no_return, *rules_file, *timing, *order, *order_timeout;
 	bool verbose;
 	struct tape_buf secrets, rules, keys, inject; /* a line each */
 	struct keyring *ring;                         /* NULL where no key is given */
@@ -344,6 +351,9 @@ static int run(struct replay *replay, char **command, char **arguments)
 	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_INJECT", &replay->inject);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_RULES",
 	                   replay->rules_file == NULL ? NULL : rules_file);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_TIMING", replay->timing);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_ORDER", replay->order);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_ORDER_TIMEOUT", replay->order_timeout);
 	if (replay->interpose != NULL)
 		tape_interpose_variables(replay->interpose, &variables);
 	int status = tape_run(arguments, &variables, &started);
@@ -446,6 +456,9 @@ static int parse(struct replay *replay, int argc, char **argv)
 		{ "rules", required_argument, NULL, 'R' },
 		{ "key", required_argument, NULL, 'k' },
 		{ "inject", required_argument, NULL, 'i' },
+		{ "timing", required_argument, NULL, 't' },
+		{ "order", required_argument, NULL, 'o' },
+		{ "order-timeout", required_argument, NULL, 'O' },
 		{ "reproduce-crash", no_argument, NULL, 'C' },
 		{ "reproduce-hang", no_argument, NULL, 'H' },
 		{ "report", required_argument, NULL, 'r' },
@@ -454,6 +467,7 @@ static int parse(struct replay *replay, int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	struct tape_error error;
+	uint64_t number;
 	size_t traces = 0;
 	int option;
 	/* -: the trace stands before the options, and what comes behind -- is not ours. */
@@ -490,6 +504,27 @@ static int parse(struct replay *replay, int argc, char **argv)
 		case 'i':
 			if (!tape_cli_add_injection(&replay->inject, "replay", optarg))
 				return TAPE_EXIT_BAD;
+			break;
+		case 't':
+			if (tape_pace_read(optarg, &number, &error) < 0)
+				return tape_cli_fail("replay: --timing: %s", error.sentence);
+			replay->timing = optarg;
+			break;
+		case 'o':
+			if (strcmp(optarg, "global") != 0 && strcmp(optarg, "lane") != 0)
+				return tape_cli_fail("replay: --order: '%s' is neither 'lane' nor "
+				                     "'global'",
+				                     optarg);
+			replay->order = optarg;
+			break;
+		case 'O':
+			if (!tape_cli_number(optarg, &number) || number == 0 ||
+			    number > TAPE_ORDER_MAX)
+				return tape_cli_fail(
+					"replay: --order-timeout: '%s' is no number of "
+					"seconds from 1 to %d",
+					optarg, TAPE_ORDER_MAX);
+			replay->order_timeout = optarg;
 			break;
 		case 'C':
 		case 'H':

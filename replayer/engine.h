@@ -44,6 +44,7 @@ struct record {
 	CK_RV rv;
 	unsigned int part; /* of the trace */
 	uint64_t thread;   /* as recorded */
+	uint64_t took;     /* nanoseconds */
 	bool partial;      /* an output, or all inputs, are not in the recording */
 	bool slow;         /* there is more to do than to answer: it gets no plan */
 	bool left;         /* its thread went on without its having returned */

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "core/config.h"
+#include "core/pace.h"
 #include "core/system.h"
 
 /* An option's value, "" where it is not set. */
@@ -48,6 +49,40 @@ static int read_injections(struct options *options, struct tape_config *config,
 	                                    wrong.sentence);
 }
 
+static int read_order(struct options *options, const char *order, const char *seconds,
+                      struct tape_error *error)
+{
+	uint64_t limit = 0;
+	options->ordered = strcmp(order, "global") == 0;
+	if (!options->ordered && order[0] != 0 && strcmp(order, "lane") != 0)
+		return tape_error_set(error, TAPE_E_INVALID, 0,
+		                      "P11TAPE_REPLAY_ORDER: '%s' is neither 'lane' nor 'global'",
+		                      order);
+	for (const char *at = seconds; *at != 0; at++) {
+		limit = limit * 10 + (uint64_t)(*at - '0');
+		if (*at < '0' || *at > '9' || limit > TAPE_ORDER_MAX)
+			limit = TAPE_ORDER_MAX + 1;
+	}
+	if (seconds[0] == 0)
+		limit = TAPE_ORDER_SECONDS;
+	if (limit == 0 || limit > TAPE_ORDER_MAX)
+		return tape_error_set(error, TAPE_E_INVALID, 0,
+		                      "P11TAPE_REPLAY_ORDER_TIMEOUT: '%s' is no number of seconds "
+		                      "from 1 to %d",
+		                      seconds, TAPE_ORDER_MAX);
+	options->order_wait = limit * 1000000000u;
+	return 0;
+}
+
+static int read_pace(struct options *options, const char *timing, struct tape_error *error)
+{
+	struct tape_error wrong = { 0 };
+	int result = timing[0] == 0 ? 0 : tape_pace_read(timing, &options->pace, &wrong);
+	return result == 0 ? 0
+	                   : tape_error_set(error, wrong.code, 0, "P11TAPE_REPLAY_TIMING: %s",
+	                                    wrong.sentence);
+}
+
 /* Function.argument=rule, one a line. */
 static int read_rules(struct tape_rules *rules, const char *list, struct tape_error *error)
 {
@@ -68,6 +103,9 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	struct tape_config config;
 	char mode[32];
 	char no_return[32];
+	char timing[32];
+	char order[32];
+	char seconds[32];
 	char secrets[4096];
 	char match[4096];
 	char rules[4096];
@@ -82,6 +120,10 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	    (result = get(&config, "P11TAPE_REPLAY", o->trace, sizeof(o->trace), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_MODE", mode, sizeof(mode), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_NO_RETURN", no_return, sizeof(no_return),
+	                  error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_TIMING", timing, sizeof(timing), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_ORDER", order, sizeof(order), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_ORDER_TIMEOUT", seconds, sizeof(seconds),
 	                  error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_MATCH", match, sizeof(match), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_RULES", rules, sizeof(rules), error)) < 0 ||
@@ -113,6 +155,9 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 			tape_error_set(error, TAPE_E_SYSTEM, 0, "the system gives no random bytes");
 		goto out;
 	}
+	if ((result = read_pace(o, timing, error)) < 0 ||
+	    (result = read_order(o, order, seconds, error)) < 0)
+		goto out;
 	result = read_injections(o, &config, error);
 	if (result >= 0)
 		result = bind_secrets(bindings, secrets, error);

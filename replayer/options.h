@@ -19,6 +19,9 @@ struct options {
 	char report[4096];   /* "" for none */
 	char progress[4096]; /* "" for none */
 	enum no_return no_return;
+	uint64_t pace;       /* how calls take their time (core/pace.h) */
+	bool ordered;        /* threads' calls begin and return in the recorded order */
+	uint64_t order_wait; /* nanoseconds after which that is given up */
 	struct tape_injections injections; /* what is to go wrong */
 	struct tape_rules
 		rules; /* how inputs are compared; the trace's own are added by who reads it */

@@ -44,7 +44,7 @@ static struct record *new_record(void)
 	record->next = NULL;
 	record->next_open = NULL;
 	record->opens = NULL;
-	record->until = 0;
+	record->until = record->took = 0;
 	record->return_at = NOT_YET;
 	record->digest = 0;
 	record->partial = record->slow = record->left = false;
@@ -180,6 +180,7 @@ static int settle(struct record *record, const struct tape_item *item, struct ta
 	if (result < 0)
 		return result;
 	record->rv = item->rv;
+	record->took = item->took;
 	record->return_at = engine.position;
 	engine.ahead += record->arena.used;
 	for (size_t i = 0; i < record->function->count; i++)
@@ -467,7 +468,8 @@ bool reading_open(void)
 		result = tape_trace_overlaps(engine.reader, &error);
 	if (result < 0)
 		return engine_refuse(&error);
-	engine.lanes |= result != 0;
+	/* In one lane for all, a thread that is early would be a wrong one. */
+	engine.lanes |= result != 0 || engine.options.ordered;
 	engine.only_list = tape_reader_header(engine.reader)->entries == TAPE_ENTRY_LIST;
 	tape_arena_init(&engine.item, NULL, 0, TAPE_MAX_ITEM);
 	/* Discovery stands at the beginning of a trace; the rest is searched only where it is asked for. */

@@ -100,7 +100,7 @@ static inline bool is_bound(const struct shared *pages)
 static void go_straight(struct shared *pages)
 {
 	pages->straight = wiped && engine.state == OPEN && !engine.lanes &&
-	                  engine.options.injections.count == 0;
+	                  engine.options.injections.count == 0 && engine.options.pace == 0;
 }
 
 struct tape_lock *replay_list_lock(void)
@@ -402,6 +402,7 @@ static bool exchange(struct lane *lane, const struct tape_function *function,
 		if (next == NULL || next->function != function ||
 		    compare_with(next, words, live, false) >= 0)
 			continue;
+		wait_put_forward(other, next);
 		struct record *rest = lane->first;
 		struct record *rest_last = lane->last;
 		lane->first = next;
@@ -489,17 +490,25 @@ static CK_RV no_return(const struct record *record, const uintptr_t *words)
 	               "the recorded call did not return");
 }
 
+/* Whether calls take more than the time that they need. */
+static inline bool is_paced(void)
+{
+	return engine.options.pace != 0 || engine.options.ordered;
+}
+
 /*
  * What takes longer: others are served meanwhile, even calls that the program makes inside of this one.
  * `record` has been taken, and is nobody else's.
  */
-static TAPE_COLD CK_RV finish_slowly(struct record *record, const uintptr_t *words)
+static TAPE_COLD CK_RV finish_slowly(struct record *record, const uintptr_t *words, uint64_t began)
 {
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
 	bool blocks = wait_blocks(record);
 	if (blocks && (engine.lanes || record->return_at == NOT_YET))
 		wait_for_return(record);
 	notify_during(record, words);
+	if (is_paced())
+		wait_in_call(record, began);
 	CK_RV rv = CKR_CRYPTOKI_NOT_INITIALIZED;
 	if (record->return_at != NOT_YET) {
 		compare_with(record, words, live, true);
@@ -524,7 +533,8 @@ static CK_RV finish(struct lane *lane, struct record *before, struct record *rec
 	    (!engine.ended || record->left || engine.options.no_return == NO_RETURN_DIVERGES))
 		return no_return(record, words);
 	bool slowly = (blocks && (engine.lanes || record->return_at == NOT_YET)) ||
-	              record->return_at == NOT_YET || record->notices != NULL;
+	              record->return_at == NOT_YET || record->notices != NULL || is_paced();
+	const uint64_t began = is_paced() ? tape_clock_monotonic() : 0;
 	uint64_t session = record->return_at == NOT_YET ? 0 : reading_session(record);
 	if (record->opens != NULL)
 		record->opens->live = session;
@@ -542,7 +552,7 @@ static CK_RV finish(struct lane *lane, struct record *before, struct record *rec
 		engine.last_id = last_id;
 	wait_check();
 	if (TAPE_UNLIKELY(slowly))
-		return finish_slowly(record, words);
+		return finish_slowly(record, words, began);
 	CK_RV rv = answer(record, words, live);
 	retire_record(record);
 	return rv;
@@ -563,6 +573,7 @@ static bool blocks_now(const struct tape_function *function, const uintptr_t *wo
 
 static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 {
+again:;
 	struct lane *lane = &engine.main;
 	if (engine.lanes && function->lane >= 0)
 		lane = live_lane(words[function->arguments[function->lane].word]);
@@ -598,6 +609,8 @@ static CK_RV serve(const struct tape_function *function, const uintptr_t *words)
 		lane = &engine.main;
 		record = match(lane, function, words, live, &before, &argument);
 	}
+	if (TAPE_UNLIKELY(wait_for_turn(function, record, SINGLE_THREADED)))
+		goto again;
 	if (record != NULL)
 		return finish(lane, before, record, words, live);
 	if (engine.unrecorded != NULL)

@@ -110,6 +110,7 @@ static const char *const kinds[] = {
 	[REPORT_PAST_END] = "past-end",   [REPORT_NO_RETURN] = "no-return",
 	[REPORT_PARTIAL] = "partial",     [REPORT_NOTIFY] = "notify",
 	[REPORT_DISCOVERY] = "discovery", [REPORT_PROCESS] = "process",
+	[REPORT_ORDER] = "order",
 };
 
 static void put_call(struct tape_buf *buf, const struct report_side *side)

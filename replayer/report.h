@@ -21,6 +21,7 @@ enum report_kind {
 	REPORT_NOTIFY,    /* the program's Notify function answered something else */
 	REPORT_DISCOVERY, /* a list or interface that cannot be given */
 	REPORT_PROCESS,   /* the process has no trace */
+	REPORT_ORDER,     /* a thread did not come when it was its turn */
 };
 
 struct report_side {

@@ -450,7 +450,8 @@ static CK_RV read_class(struct check *c, CK_OBJECT_HANDLE object)
 static void expect_gone(struct check *c, CK_OBJECT_HANDLE object)
 {
 	CK_RV rv = read_class(c, object);
-	EXPECT_CODE(c, rv == CKR_OK ? 131 : 145, "C_GetAttributeValue", rv, CKR_OBJECT_HANDLE_INVALID);
+	EXPECT_CODE(c, rv == CKR_OK ? 131 : 145, "C_GetAttributeValue", rv,
+	            CKR_OBJECT_HANDLE_INVALID);
 }
 
 static void private_objects_go(struct check *c)
