@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What stands in a live run for what was recorded: numbers for numbers, and bytes for bytes.
+ * What stands in a live run for recorded bytes; for numbers it is a map (core/map.h).
  */
 #ifndef TAPE_MAPPING_H
 #define TAPE_MAPPING_H
@@ -10,27 +10,7 @@
 #include <stdint.h>
 
 #include "core/arena.h"
-
-/* Numbers by number: live handles by recorded ones. All zero is an empty one. */
-struct tape_map {
-	struct tape_pair *pairs;
-	size_t count, used, room; /* pairs; those, and removed ones; a power of two, or 0 */
-};
-
-/* Put a number in the place of what was there. Returns false without memory. */
-TAPE_MUST_CHECK bool tape_map_put(struct tape_map *map, uint64_t from, uint64_t to);
-
-/* Look a number up. Returns false, and leaves *ret_to alone, where it is not there. */
-bool tape_map_get(const struct tape_map *map, uint64_t from, uint64_t *ret_to);
-
-void tape_map_remove(struct tape_map *map, uint64_t from);
-
-/* Empty it; and give its memory back. */
-void tape_map_clear(struct tape_map *map);
-void tape_map_done(struct tape_map *map);
-
-/* Make room for some numbers before any are put. Returns false without memory. */
-TAPE_MUST_CHECK bool tape_map_reserve(struct tape_map *map);
+#include "core/map.h"
 
 /* The last byte strings that came out differently, to be put where they go in again. */
 #define TAPE_SWAPS 256
