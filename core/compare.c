@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/redact.h"
 #include "core/system.h"
+#include "core/varies.h"
 
 /* ---- secrets --------------------------------------------------------------------------------- */
 
@@ -699,4 +700,38 @@ int tape_compare_out(const struct tape_function *function, const struct tape_val
 {
 	struct tape_compare compare = { 0 };
 	return tape_compare_results(&compare, function, a, b);
+}
+
+/* Leave out what a clock shows; `fields` are room for one structure's. */
+#define MAX_FIELDS 64
+static void stop_clocks(const struct tape_function *function, struct tape_value *out,
+                        struct tape_value *fields)
+{
+	for (size_t i = 0; i < function->count; i++) {
+		if (tape_shapes[function->arguments[i].kind].codec != TAPE_C_STRUCT ||
+		    out[i].form != TAPE_V_RECORD || out[i].count > MAX_FIELDS)
+			continue;
+		const struct tape_record *record = &tape_records[out[i].record];
+		for (size_t j = 0; j < out[i].count && j < record->count; j++) {
+			if (!tape_varies_clock((enum tape_record_id)out[i].record,
+			                       &tape_fields[record->first + j]))
+				continue;
+			if (out[i].data != fields)
+				memcpy(fields, out[i].data, out[i].count * sizeof(*fields));
+			fields[j] = (struct tape_value){ .form = TAPE_V_ABSENT };
+			out[i].data = fields;
+		}
+	}
+}
+
+bool tape_compare_steady(const struct tape_function *function, const struct tape_value *a,
+                         const struct tape_value *b)
+{
+	struct tape_value out[2][TAPE_MAX_ARGUMENTS];
+	struct tape_value fields[2][MAX_FIELDS];
+	memcpy(out[0], a, function->count * sizeof(*a));
+	memcpy(out[1], b, function->count * sizeof(*b));
+	stop_clocks(function, out[0], fields[0]);
+	stop_clocks(function, out[1], fields[1]);
+	return tape_compare_out(function, out[0], out[1]) < 0;
 }

@@ -66,6 +66,10 @@ int tape_compare_in(struct tape_compare *compare, const struct tape_function *fu
 int tape_compare_out(const struct tape_function *function, const struct tape_value *a,
                      const struct tape_value *b);
 
+/* The same, but for what a clock shows (varies.def), and returning whether they are equal. */
+bool tape_compare_steady(const struct tape_function *function, const struct tape_value *a,
+                         const struct tape_value *b);
+
 /* The same of two calls' outputs, with places and `each` as for inputs. */
 int tape_compare_results(struct tape_compare *compare, const struct tape_function *function,
                          const struct tape_value *a, const struct tape_value *b);

@@ -45,6 +45,22 @@ bool tape_varies_field(enum tape_record_id record, const struct tape_field *fiel
 	return false;
 }
 
+bool tape_varies_clock(enum tape_record_id record, const struct tape_field *field)
+{
+	static const struct {
+		enum tape_record_id record;
+		size_t offset;
+	} rows[] = {
+#define VARIES_FIELD(structure, member)
+#define VARIES_CLOCK(structure, member) { TAPE_R_##structure, offsetof(structure, member) },
+#include "core/api/varies.def"
+	};
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(rows); i++)
+		if (rows[i].record == record && rows[i].offset == field->offset)
+			return true;
+	return false;
+}
+
 bool tape_varies_attribute(uint64_t type)
 {
 	static const uint64_t rows[] = {

@@ -45,6 +45,7 @@ extern const struct tape_effects tape_effects[TAPE_FN_COUNT];
 
 /* Say whether a structure's field, an attribute, or what operations make with a mechanism may differ. */
 bool tape_varies_field(enum tape_record_id record, const struct tape_field *field);
+bool tape_varies_clock(enum tape_record_id record, const struct tape_field *field);
 bool tape_varies_attribute(uint64_t type);
 /* The same of a place: of one of these attributes, or a field of a structure that an argument is. */
 bool tape_varies_place(const struct tape_place *place);

@@ -1,0 +1,1128 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/scope.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/redact.h"
+#include "core/varies.h"
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+enum act {
+	ACT_NOTHING,
+	ACT_INITIALIZES,
+	ACT_FINALIZES,
+	ACT_CLOSES,
+	ACT_CLOSES_ALL,
+	ACT_LOGS_IN,
+	ACT_LOGS_OUT,
+	ACT_PINS,
+	ACT_BEGINS,
+	ACT_SEEKS,
+	ACT_FINDS,
+	ACT_FEEDS,
+	ACT_ENDS,
+	ACT_CANCELS,
+	ACT_RESTORES,
+	ACT_HAPPENS,
+};
+
+#define NONE 0
+#define LOGIN TAPE_SCOPE_BIT(TAPE_SCOPE_LOGIN)
+#define PINS TAPE_SCOPE_BIT(TAPE_SCOPE_PINS)
+#define SESSIONS TAPE_SCOPE_BIT(TAPE_SCOPE_SESSIONS)
+#define OBJECTS TAPE_SCOPE_BIT(TAPE_SCOPE_OBJECTS)
+#define OBJECT TAPE_SCOPE_BIT(TAPE_SCOPE_OBJECT)
+#define OP TAPE_SCOPE_BIT(TAPE_SCOPE_OP)
+#define ALL_OPS TAPE_SCOPE_BIT(TAPE_SCOPE_ALL_OPS)
+#define ALWAYS (TAPE_SCOPE_BIT(TAPE_SCOPE_LIFE) | TAPE_SCOPE_BIT(TAPE_SCOPE_OUTSIDE))
+#define FIND (1u << TAPE_OPERATION_FIND)
+#define ENCRYPT (1u << TAPE_OPERATION_ENCRYPT)
+#define DECRYPT (1u << TAPE_OPERATION_DECRYPT)
+#define DIGEST (1u << TAPE_OPERATION_DIGEST)
+#define SIGN (1u << TAPE_OPERATION_SIGN)
+#define VERIFY (1u << TAPE_OPERATION_VERIFY)
+#define SIGN_RECOVER (1u << TAPE_OPERATION_SIGN_RECOVER)
+#define VERIFY_RECOVER (1u << TAPE_OPERATION_VERIFY_RECOVER)
+#define MESSAGE_ENCRYPT (1u << TAPE_OPERATION_MESSAGE_ENCRYPT)
+#define MESSAGE_DECRYPT (1u << TAPE_OPERATION_MESSAGE_DECRYPT)
+#define MESSAGE_SIGN (1u << TAPE_OPERATION_MESSAGE_SIGN)
+#define MESSAGE_VERIFY (1u << TAPE_OPERATION_MESSAGE_VERIFY)
+
+const struct tape_scope_row tape_scope_rows[TAPE_FN_COUNT] = {
+#define SCOPE(function, of_class, of_reads, of_operations, of_act) \
+	[TAPE_FN_##function] = { .class = TAPE_CLASS_##of_class,   \
+		                 .act = ACT_##of_act,              \
+		                 .operations = of_operations,      \
+		                 .reads = ALWAYS | (of_reads) },
+#include "core/api/scopes.def"
+};
+
+/* The flags by which C_SessionCancel names them. */
+static const uint64_t operation_flags[TAPE_OPERATIONS] = {
+#define OPERATION(name, flag) [TAPE_OPERATION_##name] = flag,
+#include "core/api/scopes.def"
+};
+
+const char *tape_scope_name(enum tape_scope scope)
+{
+	static const char *const names[TAPE_SCOPES] = {
+		[TAPE_SCOPE_LIFE] = "initialisation", [TAPE_SCOPE_OUTSIDE] = "outside",
+		[TAPE_SCOPE_LOGIN] = "login",         [TAPE_SCOPE_PINS] = "PINs",
+		[TAPE_SCOPE_SESSIONS] = "sessions",   [TAPE_SCOPE_OBJECTS] = "objects",
+		[TAPE_SCOPE_OBJECT] = "object",       [TAPE_SCOPE_OP] = "operation",
+		[TAPE_SCOPE_ALL_OPS] = "operations",
+	};
+	return names[scope];
+}
+
+enum tape_outside tape_scope_outside(CK_RV rv)
+{
+	static const struct {
+		CK_RV rv;
+		enum tape_outside outside;
+	} rows[] = {
+#define OUTSIDE(rv) { rv, TAPE_OUTSIDE_WRONG },
+#define ABSENT(rv) { rv, TAPE_OUTSIDE_ABSENT },
+#include "core/api/scopes.def"
+	};
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(rows); i++)
+		if (rows[i].rv == rv)
+			return rows[i].outside;
+	return TAPE_OUTSIDE_NOTHING;
+}
+
+enum answered { ANSWERED_NOT, ANSWERED_STAYS, ANSWERED_ENDED };
+
+static enum answered answered(CK_RV rv)
+{
+	static const struct {
+		CK_RV rv;
+		enum answered answered;
+	} rows[] = {
+#define ANSWER(rv, operation) { rv, ANSWERED_##operation },
+#include "core/api/scopes.def"
+	};
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(rows); i++)
+		if (rows[i].rv == rv)
+			return rows[i].answered;
+	return ANSWERED_NOT;
+}
+
+bool tape_scope_answers(CK_RV rv)
+{
+	return answered(rv) != ANSWERED_NOT;
+}
+
+/* ---- hashes ---------------------------------------------------------------------------------- */
+
+/* What is mixed in for what has no number of its own. */
+enum mark {
+	MARK_STRANGER = 0x51,
+	MARK_CLOSED,
+	MARK_FOUND,
+	MARK_MADE,
+	MARK_LOST,
+	MARK_LOGOUT,
+	MARK_LIFE,
+	MARK_FAILED,
+	MARK_OWNER_CLOSED,
+	MARK_RESTORED,
+};
+
+/* Never 0, which stands for nothing. */
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	uint64_t x = (a ^ (b + 0x9e3779b97f4a7c15u + (a << 6) + (a >> 2))) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ (x >> 30)) * 0x94d049bb133111ebu;
+	x ^= x >> 31;
+	return x == 0 ? 1 : x;
+}
+
+static uint64_t mix_bytes(uint64_t hash, const void *data, size_t length)
+{
+	static const uint64_t key[2] = { 3, 5 };
+	uint64_t of_data[2];
+	tape_siphash(key, data, length, of_data);
+	return mix(mix(hash, of_data[0]), length);
+}
+
+static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
+{
+	bool has_bytes = false;
+	bool has_number = false;
+	switch ((enum tape_form)value->form) {
+	case TAPE_V_NULL: /* nothing, however it is said */
+		return mix(mix(hash, TAPE_V_BYTES), 0);
+	case TAPE_V_NUMBER:
+	case TAPE_V_LENGTH:
+		has_number = true;
+		break;
+	case TAPE_V_BYTES:
+		if (value->length == 0)
+			return mix(mix(hash, TAPE_V_BYTES), 0);
+		has_bytes = true;
+		break;
+	case TAPE_V_RAW:
+	case TAPE_V_SECRET:
+		has_bytes = true;
+		break;
+	default:
+		break;
+	}
+	hash = mix(mix(hash, value->form), value->tag);
+	if (has_number)
+		hash = mix(hash, value->number);
+	if (has_bytes)
+		hash = mix_bytes(hash, value->data, value->length);
+	if (value->form == TAPE_V_LIST || value->form == TAPE_V_RECORD ||
+	    value->form == TAPE_V_MECHANISM) {
+		hash = mix(hash, value->count);
+		for (size_t i = 0; i < value->count; i++)
+			hash = mix_value(hash, tape_value_child(value, i));
+	}
+	return hash;
+}
+
+/* ---- what there is --------------------------------------------------------------------------- */
+
+#define UNKNOWN_SLOT UINT64_MAX
+#define NOWHERE SIZE_MAX
+
+enum user { USER_OTHER, USER_SO, USERS };
+
+struct tape_scope_slot {
+	uint64_t number;
+	struct tape_scope_value login, pins, sessions, objects;
+	uint64_t tries[USERS];  /* vain ones since the last that was not */
+	uint64_t kept, passing; /* sums over objects: of the token, and of sessions */
+	uint64_t epoch;         /* since when handles of objects count */
+};
+
+struct operation {
+	uint64_t hash; /* 0: not active */
+	uint64_t key;  /* handle; 0 for none */
+	uint32_t line;
+	bool varies;
+};
+
+struct tape_scope_session {
+	uint64_t number, identity;
+	size_t slot;
+	bool lives;
+	struct operation operations[TAPE_OPERATIONS];
+};
+
+enum storage { STORAGE_UNKNOWN, STORAGE_TOKEN, STORAGE_SESSION };
+
+struct tape_scope_object {
+	uint64_t number, identity;
+	struct tape_scope_value state;
+	size_t slot, owner; /* indices; the session that made it, or NOWHERE */
+	uint64_t share;     /* in the slot's sum; 0 while it is as it was found */
+	uint8_t storage;
+	bool lives, made, is_public;
+};
+
+static void *make_room(struct tape_scopes *scopes, void *array, size_t count, size_t size)
+{
+	/* Grows at powers of two: no room needs to be remembered. */
+	if ((count & (count - 1)) != 0 || (count != 0 && count < 8))
+		return array;
+	void *bigger = realloc(array, (count < 8 ? 8 : count * 2) * size);
+	if (bigger == NULL)
+		scopes->failed = true;
+	return bigger;
+}
+
+static size_t index_of(const struct tape_map *map, uint64_t number)
+{
+	uint64_t index;
+	return tape_map_get(map, number, &index) ? (size_t)index : NOWHERE;
+}
+
+static size_t add_slot(struct tape_scopes *scopes, uint64_t number)
+{
+	size_t index = index_of(&scopes->slot_numbers, number);
+	if (index != NOWHERE)
+		return index;
+	void *slots = make_room(scopes, scopes->slots, scopes->slot_count, sizeof(*scopes->slots));
+	if (slots == NULL)
+		return NOWHERE;
+	scopes->slots = slots;
+	index = scopes->slot_count;
+	if (!tape_map_put(&scopes->slot_numbers, number, index)) {
+		scopes->failed = true;
+		return NOWHERE;
+	}
+	scopes->slot_count++;
+	scopes->slots[index] =
+		(struct tape_scope_slot){ .number = number, .epoch = mix(scopes->era, 0) };
+	return index;
+}
+
+static struct tape_scope_session *find_session(const struct tape_scopes *scopes, uint64_t number)
+{
+	size_t index = index_of(&scopes->session_numbers, number);
+	return index == NOWHERE ? NULL : &scopes->sessions[index];
+}
+
+static struct tape_scope_session *add_session(struct tape_scopes *scopes, uint64_t number,
+                                              uint64_t identity, uint64_t slot_number)
+{
+	size_t slot = add_slot(scopes, slot_number);
+	size_t index = index_of(&scopes->session_numbers, number);
+	if (slot == NOWHERE)
+		return NULL;
+	if (index == NOWHERE) {
+		void *sessions = make_room(scopes, scopes->sessions, scopes->session_count,
+		                           sizeof(*scopes->sessions));
+		if (sessions == NULL)
+			return NULL;
+		scopes->sessions = sessions;
+		index = scopes->session_count;
+		if (!tape_map_put(&scopes->session_numbers, number, index)) {
+			scopes->failed = true;
+			return NULL;
+		}
+		scopes->session_count++;
+	}
+	scopes->sessions[index] = (struct tape_scope_session){
+		.number = number, .identity = identity, .slot = slot, .lives = true
+	};
+	return &scopes->sessions[index];
+}
+
+/* The session of a call that was answered: one that nobody was seen to open is a stranger from here on. */
+static struct tape_scope_session *know_session(struct tape_scopes *scopes, uint64_t number)
+{
+	struct tape_scope_session *session = find_session(scopes, number);
+	if (session != NULL)
+		return session;
+	session = add_session(scopes, number, mix(number, MARK_STRANGER), UNKNOWN_SLOT);
+	if (session != NULL)
+		session->lives = false;
+	return session;
+}
+
+static struct tape_scope_object *find_object(const struct tape_scopes *scopes, uint64_t number)
+{
+	size_t index = index_of(&scopes->object_numbers, number);
+	return index == NOWHERE ? NULL : &scopes->objects[index];
+}
+
+static struct tape_scope_object *add_object(struct tape_scopes *scopes, uint64_t number,
+                                            uint64_t identity, size_t slot)
+{
+	size_t index = index_of(&scopes->object_numbers, number);
+	if (index == NOWHERE) {
+		void *objects = make_room(scopes, scopes->objects, scopes->object_count,
+		                          sizeof(*scopes->objects));
+		if (objects == NULL)
+			return NULL;
+		scopes->objects = objects;
+		index = scopes->object_count;
+		if (!tape_map_put(&scopes->object_numbers, number, index)) {
+			scopes->failed = true;
+			return NULL;
+		}
+		scopes->object_count++;
+	} else {
+		tape_map_remove(&scopes->identities, scopes->objects[index].identity);
+	}
+	if (!tape_map_put(&scopes->identities, identity, index)) {
+		scopes->failed = true;
+		return NULL;
+	}
+	scopes->objects[index] = (struct tape_scope_object){ .number = number,
+		                                             .identity = identity,
+		                                             .slot = slot,
+		                                             .owner = NOWHERE,
+		                                             .lives = true };
+	return &scopes->objects[index];
+}
+
+void tape_scopes_done(struct tape_scopes *scopes)
+{
+	free(scopes->slots);
+	free(scopes->sessions);
+	free(scopes->objects);
+	tape_map_done(&scopes->slot_numbers);
+	tape_map_done(&scopes->session_numbers);
+	tape_map_done(&scopes->object_numbers);
+	tape_map_done(&scopes->identities);
+	memset(scopes, 0, sizeof(*scopes));
+}
+
+bool tape_scopes_copy(struct tape_scopes *to, const struct tape_scopes *from)
+{
+	*to = (struct tape_scopes){ .life = from->life,
+		                    .outside = from->outside,
+		                    .era = from->era,
+		                    .failed = from->failed };
+	for (size_t i = 0; i < from->slot_count; i++) {
+		size_t index = add_slot(to, from->slots[i].number);
+		if (index != NOWHERE)
+			to->slots[index] = from->slots[i];
+	}
+	for (size_t i = 0; i < from->session_count; i++) {
+		const struct tape_scope_session *session = &from->sessions[i];
+		struct tape_scope_session *copy = add_session(
+			to, session->number, session->identity, from->slots[session->slot].number);
+		if (copy != NULL)
+			*copy = *session;
+	}
+	for (size_t i = 0; i < from->object_count; i++) {
+		const struct tape_scope_object *object = &from->objects[i];
+		struct tape_scope_object *copy =
+			add_object(to, object->number, object->identity, object->slot);
+		if (copy != NULL)
+			*copy = *object;
+	}
+	return !to->failed;
+}
+
+/* ---- who is meant ---------------------------------------------------------------------------- */
+
+static void set(struct tape_scope_value *value, uint64_t hash, uint32_t line)
+{
+	value->hash = hash;
+	value->line = line;
+}
+
+static uint64_t epoch_of(const struct tape_scopes *scopes, uint64_t session_number)
+{
+	const struct tape_scope_session *session = find_session(scopes, session_number);
+	return session == NULL ? mix(scopes->era, 0) : scopes->slots[session->slot].epoch;
+}
+
+uint64_t tape_scope_session(struct tape_scopes *scopes, uint64_t number)
+{
+	const struct tape_scope_session *session = find_session(scopes, number);
+	if (session == NULL)
+		return mix(number, MARK_STRANGER);
+	if (session->lives || session->identity == mix(number, MARK_STRANGER))
+		return session->identity;
+	return mix(session->identity, MARK_CLOSED);
+}
+
+uint64_t tape_scope_object(struct tape_scopes *scopes, uint64_t session, uint64_t number)
+{
+	if (number == 0)
+		return 0;
+	const struct tape_scope_object *object = find_object(scopes, number);
+	return object != NULL ? object->identity
+	                      : mix(mix(number, epoch_of(scopes, session)), MARK_FOUND);
+}
+
+bool tape_scope_session_lives(const struct tape_scopes *scopes, uint64_t number)
+{
+	const struct tape_scope_session *session = find_session(scopes, number);
+	return session != NULL && session->lives;
+}
+
+bool tape_scope_object_lives(const struct tape_scopes *scopes, uint64_t number)
+{
+	const struct tape_scope_object *object = find_object(scopes, number);
+	return object != NULL && object->lives;
+}
+
+bool tape_scope_find(const struct tape_scopes *scopes, uint64_t identity, uint64_t *ret_object)
+{
+	size_t index = index_of(&scopes->identities, identity);
+	if (index == NOWHERE || !scopes->objects[index].lives)
+		return false;
+	*ret_object = scopes->objects[index].number;
+	return true;
+}
+
+static uint64_t objects_hash(const struct tape_scopes *scopes, const struct tape_scope_slot *slot)
+{
+	if (slot == NULL)
+		return mix(mix(scopes->era, 0), 0);
+	return mix(slot->epoch, slot->kept + mix(slot->passing, 0) - mix(0, 0));
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static uint64_t session_of(const struct tape_function *function, const struct tape_value *in)
+{
+	return function->lane < 0 ? 0 : in[function->lane].number;
+}
+
+uint64_t tape_scope_fed(struct tape_scopes *scopes, const struct tape_function *function,
+                        const struct tape_value *in)
+{
+	uint64_t hash = mix((uint64_t)(function - tape_functions), 0);
+	for (size_t i = 0; i < function->count; i++) {
+		const struct tape_shape *shape = &tape_shapes[function->arguments[i].kind];
+		bool is_room = (shape->traits & TAPE_T_OUT) != 0 &&
+		               shape->codec != TAPE_C_MECHANISM && shape->codec != TAPE_C_PARAMETER;
+		if ((int)i == function->lane || is_room || (shape->traits & TAPE_T_ANY) != 0)
+			continue;
+		hash = mix(hash, i);
+		if (function->arguments[i].kind == TAPE_K_OBJECT)
+			hash = mix(hash, tape_scope_object(scopes, session_of(function, in),
+			                                   in[i].number));
+		else
+			hash = mix_value(hash, &in[i]);
+	}
+	return hash;
+}
+
+/* The slot that a call is about: its own argument, or its session's. NULL where nothing is known of it. */
+static struct tape_scope_slot *slot_of(const struct tape_scopes *scopes,
+                                       const struct tape_function *function,
+                                       const struct tape_value *in)
+{
+	size_t index = NOWHERE;
+	const struct tape_scope_session *session =
+		function->lane < 0 ? NULL : find_session(scopes, in[function->lane].number);
+	if (session != NULL)
+		index = session->slot;
+	else if (function->lane >= 0)
+		index = index_of(&scopes->slot_numbers, UNKNOWN_SLOT);
+	for (size_t i = 0; i < function->count && function->lane < 0; i++)
+		if (function->arguments[i].kind == TAPE_K_SLOT)
+			index = index_of(&scopes->slot_numbers, in[i].number);
+	return index == NOWHERE ? NULL : &scopes->slots[index];
+}
+
+/* What an operation is, with what has become of its key. */
+static void add_operation(const struct tape_scopes *scopes, const struct operation *operation,
+                          size_t index, struct tape_scope_value *value)
+{
+	if (operation->hash == 0)
+		return;
+	uint64_t hash = mix(mix(operation->hash, index), 0);
+	const struct tape_scope_object *key = find_object(scopes, operation->key);
+	if (operation->key != 0 && key != NULL) {
+		hash = mix(mix(hash, key->identity), key->lives ? key->state.hash : MARK_LOST);
+		if (key->state.line > value->line)
+			value->line = key->state.line;
+	}
+	value->hash = mix(value->hash, hash);
+	if (operation->line > value->line)
+		value->line = operation->line;
+}
+
+static void add_object_state(const struct tape_scopes *scopes, uint64_t number,
+                             struct tape_scope_value *value)
+{
+	const struct tape_scope_object *object = find_object(scopes, number);
+	if (object == NULL)
+		return;
+	value->hash = mix(value->hash, object->lives ? object->state.hash : MARK_LOST);
+	if (object->state.line > value->line)
+		value->line = object->state.line;
+}
+
+void tape_scope_read(struct tape_scopes *scopes, const struct tape_function *function,
+                     const struct tape_value *in, struct tape_scope_value ret_values[TAPE_SCOPES])
+{
+	const struct tape_scope_row *row = &tape_scope_rows[function - tape_functions];
+	const struct tape_scope_slot *slot = slot_of(scopes, function, in);
+	const struct tape_scope_session *session =
+		function->lane < 0 ? NULL : find_session(scopes, in[function->lane].number);
+	memset(ret_values, 0, TAPE_SCOPES * sizeof(*ret_values));
+	ret_values[TAPE_SCOPE_LIFE] = scopes->life;
+	ret_values[TAPE_SCOPE_OUTSIDE] = scopes->outside;
+	ret_values[TAPE_SCOPE_OBJECTS].hash = objects_hash(scopes, slot);
+	if (slot != NULL) {
+		ret_values[TAPE_SCOPE_LOGIN] = slot->login;
+		set(&ret_values[TAPE_SCOPE_PINS],
+		    slot->pins.hash ^ slot->tries[USER_OTHER] ^ mix(slot->tries[USER_SO], 0),
+		    slot->pins.line);
+		ret_values[TAPE_SCOPE_SESSIONS] = slot->sessions;
+		ret_values[TAPE_SCOPE_OBJECTS].line = slot->objects.line;
+	}
+	for (size_t i = 0; i < function->count; i++)
+		if (function->arguments[i].kind == TAPE_K_OBJECT)
+			add_object_state(scopes, in[i].number, &ret_values[TAPE_SCOPE_OBJECT]);
+	for (size_t i = 0; session != NULL && i < TAPE_OPERATIONS; i++) {
+		const struct operation *operation = &session->operations[i];
+		if ((row->operations & (1u << i)) != 0)
+			add_operation(scopes, operation, i, &ret_values[TAPE_SCOPE_OP]);
+		add_operation(scopes, operation, i, &ret_values[TAPE_SCOPE_ALL_OPS]);
+	}
+}
+
+uint64_t tape_scope_key(const struct tape_scope_value values[TAPE_SCOPES], unsigned int mask)
+{
+	uint64_t hash = mix(mask, 0);
+	for (unsigned int i = 0; i < TAPE_SCOPES; i++)
+		if ((mask & (1u << i)) != 0)
+			hash = mix(hash, values[i].hash);
+	return hash;
+}
+
+static const struct tape_value *mechanism_of(const struct tape_function *function,
+                                             const struct tape_value *in)
+{
+	for (size_t i = 0; i < function->count; i++)
+		if (tape_shapes[function->arguments[i].kind].codec == TAPE_C_MECHANISM)
+			return &in[i];
+	return NULL;
+}
+
+static bool mechanism_varies(const struct tape_function *function,
+                             const struct tape_value *mechanism)
+{
+	unsigned int operations = tape_effects[function - tape_functions].operations;
+	/* effects.def is about outputs; verifying has none, and may depend on the time all the same. */
+	if (operations == TAPE_OP_NONE)
+		operations = TAPE_OP_VERIFY;
+	return mechanism->form == TAPE_V_MECHANISM &&
+	       (tape_mechanism_find(mechanism->tag) == NULL ||
+	        tape_varies_mechanism(mechanism->tag, operations));
+}
+
+bool tape_scope_varies(struct tape_scopes *scopes, const struct tape_function *function,
+                       const struct tape_value *in)
+{
+	const struct tape_scope_row *row = &tape_scope_rows[function - tape_functions];
+	const struct tape_value *mechanism = mechanism_of(function, in);
+	/* Beginning an operation draws nothing yet. */
+	if (mechanism != NULL)
+		return row->act != ACT_BEGINS && mechanism_varies(function, mechanism);
+	const struct tape_scope_session *session =
+		function->lane < 0 ? NULL : find_session(scopes, in[function->lane].number);
+	for (size_t i = 0; session != NULL && i < TAPE_OPERATIONS; i++)
+		if ((row->operations & (1u << i)) != 0 && session->operations[i].varies)
+			return true;
+	return false;
+}
+
+/* ---- objects --------------------------------------------------------------------------------- */
+
+/* An object's part in what is known of its slot's objects. */
+static void share(struct tape_scopes *scopes, struct tape_scope_object *object, uint64_t hash,
+                  uint32_t line)
+{
+	struct tape_scope_slot *slot = &scopes->slots[object->slot];
+	uint64_t *sum = object->storage == STORAGE_SESSION ? &slot->passing : &slot->kept;
+	*sum += hash - object->share;
+	object->share = hash;
+	slot->objects.line = line;
+}
+
+static void edit(struct tape_scopes *scopes, struct tape_scope_object *object, uint64_t by,
+                 uint32_t line)
+{
+	set(&object->state, mix(object->state.hash, by), line);
+	if (object->made || object->share != 0)
+		share(scopes, object, mix(object->identity, object->state.hash), line);
+}
+
+static void lose(struct tape_scopes *scopes, struct tape_scope_object *object, uint32_t line)
+{
+	if (!object->lives)
+		return;
+	object->lives = false;
+	object->state.line = line;
+	/* One that was made here is as if it had never been; one that was found is missing from now on. */
+	share(scopes, object, object->made ? 0 : mix(object->identity, MARK_LOST), line);
+}
+
+/* CKA_TOKEN of a template; `other` where it does not say. */
+static bool template_says(const struct tape_value *template, CK_ATTRIBUTE_TYPE type, bool other)
+{
+	for (size_t i = 0; template->form == TAPE_V_LIST && i < template->count; i++) {
+		const struct tape_value *entry = tape_value_child(template, i);
+		if (entry->tag != type)
+			continue;
+		if (entry->form == TAPE_V_BYTES && entry->length == 1)
+			return *(const unsigned char *)entry->data != 0;
+		if (entry->form == TAPE_V_NUMBER)
+			return entry->number != 0;
+	}
+	return other;
+}
+
+/* An object that the call gave; the template for it, if there is one, is the one with the same number. */
+static void make(struct tape_scopes *scopes, const struct tape_scope_call *call, size_t argument,
+                 size_t number)
+{
+	const struct tape_function *function = call->function;
+	const struct tape_scope_session *session =
+		know_session(scopes, session_of(function, call->in));
+	const struct tape_value *template = NULL;
+	const struct tape_scope_object *source = NULL;
+	size_t templates = 0;
+	if (session == NULL)
+		return;
+	size_t slot = session->slot;
+	size_t owner = (size_t)(session - scopes->sessions);
+	for (size_t i = 0; i < function->count; i++) {
+		uint16_t traits = tape_shapes[function->arguments[i].kind].traits;
+		if (tape_shapes[function->arguments[i].kind].codec != TAPE_C_TEMPLATE)
+			continue;
+		if (template == NULL || templates <= number)
+			template = &call->in[i];
+		templates++;
+		/* A template of an object that there is: the new one is like it but for that. */
+		for (size_t j = 0; (traits & TAPE_T_OF) != 0 && j < i; j++)
+			if (function->arguments[j].kind == TAPE_K_OBJECT)
+				source = find_object(scopes, call->in[j].number);
+	}
+	uint8_t storage = STORAGE_SESSION;
+	bool like = source != NULL && source->storage != STORAGE_UNKNOWN;
+	if (template != NULL &&
+	    template_says(template, CKA_TOKEN, like && source->storage == STORAGE_TOKEN))
+		storage = STORAGE_TOKEN;
+	else if (source != NULL && !like)
+		storage = STORAGE_UNKNOWN;
+	bool nobody = scopes->slots[slot].login.hash == 0;
+	struct tape_scope_object *object = add_object(
+		scopes, call->out[argument].number, mix(mix(call->self, number), MARK_MADE), slot);
+	if (object == NULL)
+		return;
+	object->owner = owner;
+	object->storage = storage;
+	object->made = true;
+	object->is_public = nobody;
+	share(scopes, object, mix(object->identity, 0), call->line);
+}
+
+static void find_one(struct tape_scopes *scopes, const struct tape_scope_session *session,
+                     const struct tape_value *handle)
+{
+	const struct tape_scope_object *known = find_object(scopes, handle->number);
+	size_t slot = session->slot;
+	if (known != NULL && known->lives)
+		return;
+	uint64_t identity = handle->tag;
+	if (identity == 0)
+		identity = mix(mix(handle->number, scopes->slots[slot].epoch), MARK_FOUND);
+	/* The number of one that was lost is used again. */
+	if (handle->tag == 0 && known != NULL && known->identity == identity)
+		identity = mix(identity, known->state.hash);
+	struct tape_scope_object *object = add_object(scopes, handle->number, identity, slot);
+	if (object != NULL)
+		object->is_public = scopes->slots[slot].login.hash == 0;
+}
+
+/* ---- sessions and logins --------------------------------------------------------------------- */
+
+/*
+ * PKCS#11 3.1 §5.6.9: handles of private objects mean nothing any more, even after another login, and private
+ * objects of sessions are gone. Which ones are private is only known of those that were seen by nobody.
+ */
+static void log_out(struct tape_scopes *scopes, size_t index, uint32_t line)
+{
+	struct tape_scope_slot *slot = &scopes->slots[index];
+	if (slot->login.hash == 0)
+		return;
+	set(&slot->login, 0, line);
+	for (size_t i = 0; i < scopes->object_count; i++)
+		if (scopes->objects[i].slot == index && scopes->objects[i].lives &&
+		    !scopes->objects[i].is_public)
+			edit(scopes, &scopes->objects[i], MARK_LOGOUT, line);
+	slot->epoch = mix(mix(slot->epoch, MARK_LOGOUT), slot->kept);
+	slot->objects.line = line;
+}
+
+static void close_session(struct tape_scopes *scopes, struct tape_scope_session *session,
+                          uint32_t line)
+{
+	size_t index = (size_t)(session - scopes->sessions);
+	size_t slot = session->slot;
+	if (!session->lives)
+		return;
+	session->lives = false;
+	memset(session->operations, 0, sizeof(session->operations));
+	scopes->slots[slot].sessions.hash -= session->identity;
+	scopes->slots[slot].sessions.line = line;
+	for (size_t i = 0; i < scopes->object_count; i++) {
+		struct tape_scope_object *object = &scopes->objects[i];
+		if (object->owner != index || !object->lives)
+			continue;
+		if (object->storage == STORAGE_SESSION)
+			lose(scopes, object, line);
+		else if (object->storage == STORAGE_UNKNOWN)
+			edit(scopes, object, MARK_OWNER_CLOSED, line);
+		object->owner = NOWHERE;
+	}
+	/* §5.6.7: with the last session its user is logged out. */
+	for (size_t i = 0; i < scopes->session_count; i++)
+		if (scopes->sessions[i].slot == slot && scopes->sessions[i].lives)
+			return;
+	log_out(scopes, slot, line);
+}
+
+static void log_in(struct tape_scopes *scopes, const struct tape_scope_call *call)
+{
+	struct tape_scope_session *session =
+		know_session(scopes, session_of(call->function, call->in));
+	if (session == NULL)
+		return;
+	struct tape_scope_slot *slot = &scopes->slots[session->slot];
+	uint64_t type = 0;
+	uint64_t who = MARK_LIFE;
+	for (size_t i = 0; i < call->function->count; i++) {
+		const struct tape_argument *argument = &call->function->arguments[i];
+		if (argument->kind == TAPE_K_USER_TYPE)
+			type = call->in[i].number;
+		if ((int)i != call->function->lane &&
+		    tape_shapes[argument->kind].codec != TAPE_C_SECRET)
+			who = mix_value(who, &call->in[i]);
+	}
+	uint64_t *tries = &slot->tries[type == CKU_SO ? USER_SO : USER_OTHER];
+	if (call->rv != CKR_OK) {
+		if (call->rv == CKR_USER_ALREADY_LOGGED_IN ||
+		    call->rv == CKR_USER_ANOTHER_ALREADY_LOGGED_IN)
+			return;
+		*tries = mix(mix(*tries, call->fed), call->rv);
+		slot->pins.line = call->line;
+		return;
+	}
+	*tries = 0;
+	if (type != CKU_CONTEXT_SPECIFIC) {
+		set(&slot->login, mix(slot->login.hash, who), call->line);
+		return;
+	}
+	/* Of the operations that wait for it. */
+	for (size_t i = 0; i < TAPE_OPERATIONS; i++)
+		if (session->operations[i].hash != 0) {
+			session->operations[i].hash = mix(session->operations[i].hash, who);
+			session->operations[i].line = call->line;
+		}
+}
+
+static void change_pins(struct tape_scopes *scopes, const struct tape_scope_call *call)
+{
+	const struct tape_scope_session *session =
+		know_session(scopes, session_of(call->function, call->in));
+	if (session == NULL)
+		return;
+	struct tape_scope_slot *slot = &scopes->slots[session->slot];
+	set(&slot->pins, mix(mix(slot->pins.hash, call->fed), call->rv), call->line);
+}
+
+/* ---- the life of a module -------------------------------------------------------------------- */
+
+static void end_life(struct tape_scopes *scopes, uint32_t line)
+{
+	for (size_t i = 0; i < scopes->session_count; i++) {
+		scopes->sessions[i].lives = false;
+		memset(scopes->sessions[i].operations, 0, sizeof(scopes->sessions[i].operations));
+	}
+	for (size_t i = 0; i < scopes->object_count; i++) {
+		scopes->objects[i].lives = false;
+		scopes->objects[i].state.line = line;
+	}
+	for (size_t i = 0; i < scopes->slot_count; i++) {
+		struct tape_scope_slot *slot = &scopes->slots[i];
+		set(&slot->login, 0, line);
+		set(&slot->sessions, 0, line);
+		slot->passing = 0;
+		slot->objects.line = line;
+	}
+	set(&scopes->life, 0, line);
+}
+
+static void begin_life(struct tape_scopes *scopes, const struct tape_scope_call *call)
+{
+	end_life(scopes, call->line);
+	set(&scopes->life, mix(call->fed, MARK_LIFE), call->line);
+	scopes->era = mix(call->self, MARK_LIFE);
+	for (size_t i = 0; i < scopes->slot_count; i++)
+		scopes->slots[i].epoch = mix(scopes->era, scopes->slots[i].kept);
+	/* Nobody knows a number of the life before; what it stood for is kept in the slots' sums. */
+	tape_map_clear(&scopes->object_numbers);
+	tape_map_clear(&scopes->identities);
+	tape_map_clear(&scopes->session_numbers);
+	scopes->object_count = scopes->session_count = 0;
+}
+
+void tape_scope_happened(struct tape_scopes *scopes, uint64_t self, uint32_t line)
+{
+	set(&scopes->outside, mix(scopes->outside.hash, self), line);
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+static void change_operation(struct operation *operation, uint64_t by, uint32_t line)
+{
+	operation->hash = operation->hash == 0 && by == 0 ? 0 : mix(operation->hash, by);
+	operation->line = line;
+}
+
+static void end_operation(struct operation *operation, uint32_t line)
+{
+	memset(operation, 0, sizeof(*operation));
+	operation->line = line;
+}
+
+static void begin(struct tape_scopes *scopes, const struct tape_scope_call *call,
+                  struct operation *operation)
+{
+	const struct tape_value *mechanism = mechanism_of(call->function, call->in);
+	end_operation(operation, call->line);
+	if (mechanism != NULL && mechanism->form == TAPE_V_NULL)
+		return;
+	uint64_t login = 0;
+	const struct tape_scope_slot *slot = slot_of(scopes, call->function, call->in);
+	if (slot != NULL)
+		login = slot->login.hash;
+	operation->hash = mix(call->fed, login);
+	operation->varies = mechanism != NULL && mechanism_varies(call->function, mechanism);
+	for (size_t i = 0; i < call->function->count; i++)
+		if (call->function->arguments[i].kind == TAPE_K_OBJECT)
+			operation->key = call->in[i].number;
+}
+
+/* A call that gives a length, or none for lack of room, leaves the operation as it is (PKCS#11 3.1 §5.2). */
+static bool gave_output(const struct tape_scope_call *call)
+{
+	if (answered(call->rv) != ANSWERED_ENDED)
+		return false;
+	for (size_t i = 0; i < call->function->count; i++)
+		if (tape_shapes[call->function->arguments[i].kind].codec == TAPE_C_BYTES_AT &&
+		    call->in[i].form == TAPE_V_QUERY)
+			return false;
+	return true;
+}
+
+static void found(struct tape_scopes *scopes, const struct tape_scope_call *call,
+                  struct tape_scope_session *session, struct operation *operation)
+{
+	for (size_t i = 0; i < call->function->count; i++) {
+		const struct tape_value *list = &call->out[i];
+		if (tape_shapes[call->function->arguments[i].kind].codec != TAPE_C_FOUND ||
+		    list->form != TAPE_V_LIST)
+			continue;
+		/* One by one: asked for together or apart, the search is as far in the end. */
+		for (size_t j = 0; j < list->count; j++) {
+			const struct tape_value *handle = tape_value_child(list, j);
+			find_one(scopes, session, handle);
+			change_operation(operation,
+			                 tape_scope_object(scopes, session->number, handle->number),
+			                 call->line);
+		}
+	}
+}
+
+static bool cancels(const struct tape_scope_call *call, size_t operation)
+{
+	for (size_t i = 0; i < call->function->count; i++)
+		if (call->function->arguments[i].kind == TAPE_K_CANCEL_FLAGS)
+			return (call->in[i].number & operation_flags[operation]) != 0;
+	return false;
+}
+
+static void operate(struct tape_scopes *scopes, const struct tape_scope_call *call, enum act act)
+{
+	const struct tape_scope_row *row = &tape_scope_rows[call->function - tape_functions];
+	struct tape_scope_session *session =
+		know_session(scopes, session_of(call->function, call->in));
+	if (session == NULL)
+		return;
+	bool good = call->rv == CKR_OK;
+	for (size_t i = 0; i < TAPE_OPERATIONS; i++) {
+		struct operation *operation = &session->operations[i];
+		bool mine = (row->operations & (1u << i)) != 0;
+		if (act == ACT_CANCELS || act == ACT_RESTORES)
+			mine = good && (act == ACT_RESTORES || cancels(call, i));
+		if (!mine)
+			continue;
+		/* What a failure leaves is the module's affair; but nothing begins or changes with it. */
+		if (!tape_scope_answers(call->rv)) {
+			if (operation->hash != 0)
+				change_operation(operation,
+				                 mix(mix(call->fed, call->rv), MARK_FAILED),
+				                 call->line);
+			continue;
+		}
+		switch (act) {
+		case ACT_BEGINS:
+			begin(scopes, call, operation);
+			break;
+		case ACT_SEEKS:
+			begin(scopes, call, operation);
+			operation->hash = mix(
+				operation->hash,
+				objects_hash(scopes, slot_of(scopes, call->function, call->in)));
+			break;
+		case ACT_FINDS:
+			found(scopes, call, session, operation);
+			break;
+		case ACT_FEEDS:
+			if (gave_output(call))
+				change_operation(operation, call->fed, call->line);
+			break;
+		case ACT_ENDS:
+			if (gave_output(call))
+				end_operation(operation, call->line);
+			break;
+		case ACT_CANCELS:
+			end_operation(operation, call->line);
+			break;
+		case ACT_RESTORES:
+			operation->hash = mix(mix(call->fed, i), MARK_RESTORED);
+			operation->line = call->line;
+			operation->varies = true;
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+/* ---- the effect of a call -------------------------------------------------------------------- */
+
+static void open_session(struct tape_scopes *scopes, const struct tape_scope_call *call,
+                         size_t argument)
+{
+	uint64_t slot = UNKNOWN_SLOT;
+	for (size_t i = 0; i < call->function->count; i++)
+		if (call->function->arguments[i].kind == TAPE_K_SLOT)
+			slot = call->in[i].number;
+	const struct tape_scope_session *session =
+		add_session(scopes, call->out[argument].number, call->fed, slot);
+	if (session == NULL)
+		return;
+	scopes->slots[session->slot].sessions.hash += session->identity;
+	scopes->slots[session->slot].sessions.line = call->line;
+}
+
+/* What the shapes of its outputs say. */
+static void take_outputs(struct tape_scopes *scopes, const struct tape_scope_call *call)
+{
+	size_t made = 0;
+	for (size_t i = 0; i < call->function->count; i++) {
+		if (call->out[i].form != TAPE_V_NUMBER)
+			continue;
+		if (call->function->arguments[i].kind == TAPE_K_OUT_SESSION)
+			open_session(scopes, call, i);
+		else if (call->function->arguments[i].kind == TAPE_K_OUT_OBJECT)
+			make(scopes, call, i, made++);
+	}
+}
+
+static void take_effects(struct tape_scopes *scopes, const struct tape_scope_call *call)
+{
+	uint16_t effects = tape_effects[call->function - tape_functions].effects;
+	/* Attributes may have changed even where not all of them could be. */
+	if (call->rv != CKR_OK)
+		effects &= TAPE_EFFECT_EDITS;
+	for (size_t i = 0; i < call->function->count; i++) {
+		if (call->function->arguments[i].kind != TAPE_K_OBJECT)
+			continue;
+		struct tape_scope_object *object = find_object(scopes, call->in[i].number);
+		/* One that nobody was seen to find is known from now on. */
+		if (object == NULL && (effects & (TAPE_EFFECT_DESTROYS | TAPE_EFFECT_EDITS)) != 0) {
+			struct tape_value handle = call->in[i];
+			const struct tape_scope_session *session =
+				know_session(scopes, session_of(call->function, call->in));
+			handle.tag = 0;
+			if (session != NULL)
+				find_one(scopes, session, &handle);
+			object = find_object(scopes, call->in[i].number);
+		}
+		if (object != NULL && (effects & TAPE_EFFECT_DESTROYS) != 0)
+			lose(scopes, object, call->line);
+		if (object != NULL && (effects & TAPE_EFFECT_EDITS) != 0) {
+			edit(scopes, object, mix(call->fed, call->rv), call->line);
+			share(scopes, object, mix(object->identity, object->state.hash),
+			      call->line);
+		}
+	}
+}
+
+void tape_scope_effect(struct tape_scopes *scopes, const struct tape_scope_call *call)
+{
+	const struct tape_scope_row *row = &tape_scope_rows[call->function - tape_functions];
+	enum act act = (enum act)row->act;
+	uint64_t number = session_of(call->function, call->in);
+	struct tape_scope_session *session;
+	if (row->operations != 0 || act == ACT_CANCELS || act == ACT_RESTORES) {
+		operate(scopes, call, act);
+		return;
+	}
+	if (act == ACT_LOGS_IN)
+		log_in(scopes, call);
+	else if (act == ACT_PINS)
+		change_pins(scopes, call);
+	take_effects(scopes, call);
+	if (call->rv != CKR_OK)
+		return;
+	switch (act) {
+	case ACT_INITIALIZES:
+		begin_life(scopes, call);
+		break;
+	case ACT_FINALIZES:
+		end_life(scopes, call->line);
+		break;
+	case ACT_CLOSES:
+		session = find_session(scopes, number);
+		if (session != NULL)
+			close_session(scopes, session, call->line);
+		break;
+	case ACT_CLOSES_ALL: {
+		const struct tape_scope_slot *slot = slot_of(scopes, call->function, call->in);
+		for (size_t i = 0; slot != NULL && i < scopes->session_count; i++)
+			if (&scopes->slots[scopes->sessions[i].slot] == slot)
+				close_session(scopes, &scopes->sessions[i], call->line);
+		break;
+	}
+	case ACT_LOGS_OUT:
+		session = know_session(scopes, number);
+		if (session != NULL)
+			log_out(scopes, session->slot, call->line);
+		break;
+	case ACT_HAPPENS:
+		tape_scope_happened(scopes, call->self, call->line);
+		break;
+	default:
+		break;
+	}
+	take_outputs(scopes, call);
+}
+
+/* ---- what follows ---------------------------------------------------------------------------- */
+
+bool tape_scope_ends(struct tape_scopes *scopes, const struct tape_function *function,
+                     const struct tape_value *in)
+{
+	const struct tape_scope_row *row = &tape_scope_rows[function - tape_functions];
+	const struct tape_scope_session *session =
+		function->lane < 0 ? NULL : find_session(scopes, in[function->lane].number);
+	switch ((enum act)row->act) {
+	case ACT_FINALIZES:
+		return scopes->life.hash != 0;
+	case ACT_CLOSES:
+		return session != NULL && session->lives;
+	case ACT_CLOSES_ALL: {
+		const struct tape_scope_slot *slot = slot_of(scopes, function, in);
+		return slot != NULL && slot->sessions.hash != 0;
+	}
+	case ACT_LOGS_OUT:
+		return session != NULL && session->lives &&
+		       scopes->slots[session->slot].login.hash != 0;
+	case ACT_ENDS:
+		return session != NULL && session->lives && row->operations == FIND &&
+		       session->operations[TAPE_OPERATION_FIND].hash != 0;
+	default:
+		return false;
+	}
+}
+
+uint64_t tape_scope_object_state(struct tape_scopes *scopes, uint64_t session, uint64_t object)
+{
+	struct tape_scope_value value = { 0 };
+	const struct tape_scope_session *known = find_session(scopes, session);
+	uint64_t login = known == NULL ? 0 : scopes->slots[known->slot].login.hash;
+	add_object_state(scopes, object, &value);
+	uint64_t hash = mix(mix(scopes->life.hash, scopes->outside.hash), login);
+	return mix(mix(hash, tape_scope_object(scopes, session, object)), value.hash);
+}
+
+uint64_t tape_scope_set_state(struct tape_scopes *scopes, uint64_t session)
+{
+	const struct tape_scope_session *known = find_session(scopes, session);
+	const struct tape_scope_slot *slot = known == NULL ? NULL : &scopes->slots[known->slot];
+	uint64_t hash = mix(scopes->life.hash, scopes->outside.hash);
+	return mix(mix(hash, slot == NULL ? 0 : slot->login.hash), objects_hash(scopes, slot));
+}
