@@ -39,8 +39,11 @@ static const char usage[] =
 	"The traces of other processes of the same recording (p11tape.1234.yaml) are found\n"
 	"beside it.\n"
 	"\n"
-	"      --mode strict        the same calls in the same order (default; the only\n"
-	"                           mode so far)\n"
+	"      --mode MODE          strict: the same calls in the same order; lenient\n"
+	"                           (default): calls in another order, missing or repeated,\n"
+	"                           as far as their answers are certain; model: the same,\n"
+	"                           and what follows from recorded facts. The variable\n"
+	"                           P11TAPE_REPLAY_MODE says it where the option does not\n"
 	"      --secret NAME=VALUE  what the program will present for a secret of the\n"
 	"                           trace, such as pin-1=1234; without it the first value\n"
 	"                           presented is accepted\n"
@@ -309,8 +312,9 @@ static bool judge(const struct replay *replay, const char *program)
 		total += replay->totals[i];
 		served += count_served(replay, i, &first);
 	}
-	good &= served == total;
-	if (!good || replay->verbose || isatty(STDERR_FILENO)) {
+	bool strict = strcmp(replay->mode, "strict") == 0;
+	good &= served == total || !strict;
+	if (!good || served != total || replay->verbose || isatty(STDERR_FILENO)) {
 		if (replay->set.count > 1)
 			snprintf(others, sizeof(others), " and %zu trace%s beside it",
 			         replay->set.count - 1, replay->set.count == 2 ? "" : "s");
@@ -318,6 +322,12 @@ static bool judge(const struct replay *replay, const char *program)
 		              " divergence%s",
 		              replay->trace, others, served, total, diverged,
 		              diverged == 1 ? "" : "s");
+		if (progress->beyond != 0)
+			tape_cli_warn("%" PRIu64 " calls were answered again", progress->beyond);
+		if (progress->ended != 0)
+			tape_cli_warn("%" PRIu64 " calls that only end something were answered "
+			              "without a recorded one",
+			              progress->ended);
 		if (filled != 0)
 			tape_cli_warn("%" PRIu64 " bytes of redacted outputs were made up", filled);
 	}
@@ -447,6 +457,12 @@ static bool check_rules(const char *path, struct tape_error *error)
 	return tape_rules_read_file(&rules, path, error) >= 0;
 }
 
+static bool is_mode(const char *name)
+{
+	return strcmp(name, "strict") == 0 || strcmp(name, "lenient") == 0 ||
+	       strcmp(name, "model") == 0;
+}
+
 static int parse(struct replay *replay, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -479,9 +495,6 @@ static int parse(struct replay *replay, int argc, char **argv)
 			replay->trace = optarg;
 			break;
 		case 'm':
-			if (strcmp(optarg, "strict") != 0)
-				return tape_cli_fail("replay: '%s' is not a mode; there is: strict",
-				                     optarg);
 			replay->mode = optarg;
 			break;
 		case 's':
@@ -542,6 +555,10 @@ static int parse(struct replay *replay, int argc, char **argv)
 			return tape_cli_misused("replay");
 		}
 	}
+	if (!is_mode(replay->mode))
+		return tape_cli_fail(
+			"replay: '%s' is not a mode; there are: strict, lenient, model",
+			replay->mode);
 	if (traces == 0)
 		return tape_cli_fail("replay: name a trace");
 	if (optind == argc)
@@ -553,7 +570,8 @@ static int parse(struct replay *replay, int argc, char **argv)
 
 int tape_cmd_replay(int argc, char **argv)
 {
-	struct replay replay = { .mode = "strict" };
+	const char *mode = getenv("P11TAPE_REPLAY_MODE");
+	struct replay replay = { .mode = mode == NULL || mode[0] == '\0' ? "lenient" : mode };
 	tape_buf_init(&replay.secrets, NULL, 0, (size_t)1 << 20);
 	tape_buf_init(&replay.rules, NULL, 0, (size_t)1 << 20);
 	tape_buf_init(&replay.keys, NULL, 0, (size_t)1 << 20);

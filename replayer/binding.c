@@ -15,6 +15,7 @@
 
 #include "core/set.h"
 #include "core/system.h"
+#include "replayer/loose.h"
 #include "replayer/report.h"
 
 /* Calls at the beginning of a process, and the last ones, by which traces are told apart. */
@@ -166,6 +167,7 @@ static void hand_on(struct engine *to, bool secrets)
 	to->keep = engine.keep;
 	to->scratch = engine.scratch;
 	to->only_list = engine.only_list;
+	to->parent = engine.parent;
 	if (secrets)
 		to->bindings = engine.bindings;
 }
@@ -193,7 +195,9 @@ static bool open_visit(size_t index)
 	add_sessions();
 	bool good = reading_open();
 	/* Where calls are not served from the beginning on, each is counted by itself. */
-	engine.reached = engine.shares || engine.lanes ? &nowhere : &binding.seats[index].reached;
+	engine.reached = engine.shares || engine.lanes || engine.loose != NULL
+	                         ? &nowhere
+	                         : &binding.seats[index].reached;
 	if (good)
 		return true;
 	engine.ended = true;
@@ -244,7 +248,10 @@ static void discard(size_t index)
 	struct engine *parked = binding.visits[index].parked;
 	binding.visits[index].parked = NULL;
 	tape_reader_close(parked->reader);
-	free_records(parked->main.first);
+	if (parked->loose == NULL)
+		free_records(parked->main.first);
+	loose_free(parked->loose);
+	tape_arena_done(&parked->whole);
 	free_records(parked->retired);
 	free_records(parked->unused);
 	for (struct lane *next, *lane = parked->sessions; lane != NULL; lane = next) {
@@ -437,6 +444,7 @@ void binding_inherit(void)
 	}
 	*fresh = empty;
 	hand_on(fresh, true);
+	fresh->parent = engine.loose != NULL ? engine.loose : engine.parent;
 	engine = *fresh;
 	free(fresh);
 	tape_arena_init(&engine.scratch, NULL, 0, TAPE_MAX_ITEM);
@@ -714,6 +722,21 @@ static bool fits(size_t index, const struct tape_function *function, const uintp
 	       ahead[served]->function == function && equals(ahead[served], words);
 }
 
+/* Where the whole trace is kept: what was served before was served from the one that is bound now. */
+static void move_over(size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct past *served = past(i);
+		count_use(served->seat, served->number, -1);
+		count_use(ahead[i]->seat, ahead[i]->number, 1);
+		served->id = ahead[i]->id;
+		served->line = ahead[i]->line;
+		served->number = ahead[i]->number;
+		served->seat = ahead[i]->seat;
+	}
+	loose_catch_up(count);
+}
+
 /*
  * Take the place of another trace from its beginning. What nobody has claimed comes first. Of what has
  * been claimed, a new process takes what was not served up to here: whoever has claimed it is to find
@@ -745,7 +768,10 @@ static bool change_over(size_t before, const struct tape_function *function, con
 		            : !take_seat(index))
 			continue;
 		const struct place place = { .trace = index, .at = served, .same = served };
-		take_place(&place, before);
+		if (engine.loose == NULL)
+			take_place(&place, before);
+		else
+			move_over(served);
 		if (count_parked() > MAX_PARKED)
 			discard(before);
 		return true;
@@ -814,7 +840,7 @@ bool binding_change(const struct tape_function *function, const uintptr_t *words
 	    binding.recent == NULL)
 		return false;
 	if (change_over(before, function, words, equals) ||
-	    (binding.forked && binding.served != 0 &&
+	    (engine.loose == NULL && binding.forked && binding.served != 0 &&
 	     share(before, used_up, false, function, words, equals)))
 		return true;
 	(void)activate(before);
@@ -832,6 +858,11 @@ bool binding_avoid(const struct record *record, const struct tape_function *func
 		return true;
 	(void)activate(before);
 	return false;
+}
+
+uint64_t binding_forked_after(void)
+{
+	return binding.current == NONE ? 0 : binding.seats[binding.current].member.forked_after;
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */

@@ -41,6 +41,9 @@ bool binding_avoid(const struct record *record, const struct tape_function *func
 /* A call is about to be used up: where traces are shared (engine.shares) or have lanes. */
 void binding_served(const struct record *record);
 
+/* The last call that the recorded parent of the process that is bound had begun when it forked; 0 for none. */
+uint64_t binding_forked_after(void);
+
 /*
  * Search for discovery that has not been read yet; for a `stranger`, a forked child without a trace, in
  * those that it may come to as well.

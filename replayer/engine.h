@@ -24,11 +24,16 @@
 #define MAX_PENDING ((size_t)1 << 13)
 #define MAX_DRIFT ((size_t)1 << 17)
 
+/* Calls and bytes of values that are kept at the most where the whole trace is. */
+#define MAX_WHOLE ((size_t)1 << 21)
+#define MAX_WHOLE_BYTES ((size_t)1 << (sizeof(size_t) > 4 ? 32 : 30))
+
 #define NOT_YET UINT64_MAX
 #define LATER \
 	(UINT64_MAX - 1) /* of a whole call: known to have returned, but not yet behind what */
 
 struct lane;
+struct loose;
 struct notice;
 struct waiter;
 
@@ -52,7 +57,14 @@ struct record {
 	struct lane *opens;                    /* the lane that its new session begins */
 	struct record *next_open;              /* among the calls whose return has not been read */
 	uint64_t digest;                       /* of inputs and outputs, for telling lanes apart */
-	struct tape_arena arena;               /* of the values, in and out */
+	struct tape_arena
+		arena; /* of the values, in and out; unused where the whole trace is kept */
+	struct tape_value *in, *out;
+};
+
+/* A record that is used again. */
+struct roomy_record {
+	struct record record;
 	struct tape_value in[TAPE_MAX_ARGUMENTS], out[TAPE_MAX_ARGUMENTS];
 	/* Where the arena begins: small calls need no page of their own, which the processor would have to find. */
 	_Alignas(16) char room[RECORD_ROOM];
@@ -109,7 +121,11 @@ struct engine {
 	uint64_t last_id; /* of the call that was served last; where calls overlap, the highest */
 	_Atomic uint64_t *reached; /* where `served` is shown */
 	bool shares; /* another trace may take this one's place: keep what tells them apart */
-	const char *unrecorded; /* why this process has no trace; NULL: it has one */
+	struct tape_arena whole;    /* of all records, where the whole trace is kept */
+	struct loose *loose;        /* they answer in any order; NULL in strict mode */
+	const struct loose *parent; /* a forked child's, until it has one of its own */
+	bool overlaps;              /* calls do, whatever the mode */
+	const char *unrecorded;     /* why this process has no trace; NULL: it has one */
 };
 
 extern struct engine engine;
@@ -146,6 +162,13 @@ static inline void retire_record(struct record *record)
  */
 bool reading_ahead(const struct lane *lane, const struct record *wanted);
 
+/*
+ * Read to the end and keep everything. Returns false, reported, where that cannot be. `hole` is called
+ * for what the recording lacks, in between.
+ */
+typedef void reading_hole(uint64_t position, size_t line);
+bool reading_whole(reading_hole *hole);
+
 /* Search the whole of a trace for discovery, beside the reading for calls. */
 void reading_find_all(const char *path);
 
@@ -164,6 +187,13 @@ void engine_leave(void);
 
 /* The threads of this very process that are held back, under the lock. */
 struct waiter **engine_waiters(void);
+
+/*
+ * The inputs of the call at hand, in the scratch arena; `candidate` (may be NULL) is the recorded call that it
+ * may be, which tells the structure of a message's parameter.
+ */
+void engine_capture(const struct record *candidate, const struct tape_function *function,
+                    const uintptr_t *words, struct tape_value *live);
 
 /* Report that the trace cannot be served. Returns false. */
 bool engine_refuse(const struct tape_error *error);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replayer/loose.h"
 #include "replayer/report.h"
 
 /* Sessions whose functions are remembered, closed ones too: modules are not all exact about them. */
@@ -50,11 +51,13 @@ void notify_keep(const struct tape_function *function, const uintptr_t *words, u
 /* The program's handle for a recorded one; `words` are those of the call that brings it, or NULL. */
 static uint64_t live_session(uint64_t recorded, const struct record *record, const uintptr_t *words)
 {
-	if (!engine.lanes)
+	if (!engine.lanes && engine.loose == NULL)
 		return recorded;
 	if (record != NULL && record->function->lane >= 0 &&
 	    record->in[record->function->lane].number == recorded)
 		return words[record->function->arguments[record->function->lane].word];
+	if (engine.loose != NULL)
+		return loose_session(recorded);
 	for (const struct lane *lane = engine.sessions; lane != NULL; lane = lane->next)
 		if (lane->recorded == recorded && lane->live != 0)
 			return lane->live;
@@ -127,10 +130,10 @@ void notify_during(struct record *record, const uintptr_t *words)
 	}
 }
 
-bool notify_before(const struct lane *lane)
+bool notify_before(uint64_t position)
 {
 	struct notice *notice = engine.notices;
-	if (notice == NULL || lane->first == NULL || notice->position > lane->first->call_at)
+	if (notice == NULL || notice->position > position)
 		return false;
 	engine.notices = notice->next;
 	if (engine.notices == NULL)

@@ -32,10 +32,10 @@ void notify_keep(const struct tape_function *function, const uintptr_t *words, u
 void notify_during(struct record *record, const uintptr_t *words);
 
 /*
- * The same for the first that no call brought and that stands before the next recorded call of the lane.
- * Returns whether there was one.
+ * The same for the first that no call brought and that stands before `position` in the trace. Returns whether
+ * there was one.
  */
-bool notify_before(const struct lane *lane);
+bool notify_before(uint64_t position);
 
 /* Give back notifications that are not called. */
 void notify_free(struct notice *notices);

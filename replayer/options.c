@@ -96,6 +96,25 @@ static int read_rules(struct tape_rules *rules, const char *list, struct tape_er
 	return 0;
 }
 
+static int read_mode(enum mode *ret_mode, const char *name, struct tape_error *error)
+{
+	static const char *const names[] = {
+		[MODE_STRICT] = "strict", [MODE_LENIENT] = "lenient", [MODE_MODEL] = "model"
+	};
+	*ret_mode = MODE_LENIENT;
+	if (name[0] == 0)
+		return 0;
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0) {
+			*ret_mode = (enum mode)i;
+			return 0;
+		}
+	return tape_error_set(error, TAPE_E_INVALID, 0,
+	                      "P11TAPE_REPLAY_MODE: '%s' is not a mode; there are: strict, "
+	                      "lenient, model",
+	                      name);
+}
+
 int options_read(struct options *ret_options, struct tape_bindings *bindings,
                  struct tape_error *error)
 {
@@ -134,12 +153,8 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 		                        "no trace to serve: set P11TAPE_REPLAY to the path of one");
 		goto out;
 	}
-	if (mode[0] != 0 && strcmp(mode, "strict") != 0) {
-		result = tape_error_set(error, TAPE_E_INVALID, 0,
-		                        "P11TAPE_REPLAY_MODE: '%s' is not a mode; there is: strict",
-		                        mode);
+	if ((result = read_mode(&o->mode, mode, error)) < 0)
 		goto out;
-	}
 	if (strcmp(no_return, "crash") == 0) {
 		o->no_return = NO_RETURN_CRASH;
 	} else if (strcmp(no_return, "hang") == 0) {

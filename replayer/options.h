@@ -14,7 +14,11 @@
 /* What a call does that did not return in the recording. */
 enum no_return { NO_RETURN_DIVERGES, NO_RETURN_CRASH, NO_RETURN_HANG };
 
+/* How recorded calls answer those that come; model is lenient where it has nothing to add. */
+enum mode { MODE_STRICT, MODE_LENIENT, MODE_MODEL };
+
 struct options {
+	enum mode mode;
 	char trace[4096];    /* the trace to serve; "" if none was named */
 	char report[4096];   /* "" for none */
 	char progress[4096]; /* "" for none */

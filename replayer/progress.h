@@ -14,7 +14,7 @@
 #include "core/set.h"
 
 #define TAPE_PROGRESS_SIZE 4096
-#define TAPE_PROGRESS_MAGIC 0x32657061743131u /* "11tape2" */
+#define TAPE_PROGRESS_MAGIC 0x33657061743131u /* "11tape3" */
 
 /* One trace of the set (core/set.h). Calls are counted from its beginning, discovery left out. */
 struct tape_seat {
@@ -33,7 +33,9 @@ struct tape_progress {
 	_Atomic uint64_t diverged; /* divergences reported */
 	_Atomic uint64_t filled;   /* bytes made up for redacted outputs */
 	_Atomic uint64_t secrets;  /* secrets accepted unseen because the trace only names them */
-	_Atomic uint64_t reading;  /* nanoseconds spent reading the trace */
+	_Atomic uint64_t beyond;   /* calls answered more often than they were recorded */
+	_Atomic uint64_t ended; /* calls that only end something, answered without a recorded one */
+	_Atomic uint64_t reading; /* nanoseconds spent reading the trace */
 	_Atomic uint64_t
 		failed; /* 1: the trace could not be served at all (the reason is in the report) */
 };

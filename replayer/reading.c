@@ -7,6 +7,7 @@
 #include "core/redact.h"
 #include "core/system.h"
 #include "replayer/engine.h"
+#include "replayer/loose.h"
 #include "replayer/notify.h"
 #include "replayer/report.h"
 
@@ -16,31 +17,67 @@
 
 /* ---- records --------------------------------------------------------------------------------- */
 
+/* Whether a call's record is a part of the whole trace, and stays as long as that. */
+static bool is_part(const struct tape_function *function)
+{
+	return engine.options.mode != MODE_STRICT && !function->finds;
+}
+
 /* Make a record ready for another call. */
 static void free_record(struct record *record)
 {
 	if (TAPE_UNLIKELY(record->notices != NULL))
 		notify_free(record->notices);
+	if (is_part(record->function))
+		return;
 	tape_arena_reset(&record->arena);
 	record->next = engine.unused;
 	engine.unused = record;
 }
 
-static struct record *new_record(void)
+/* Where the values of a record are made. */
+static struct tape_arena *arena_of(struct record *record)
+{
+	return is_part(record->function) ? &engine.whole : &record->arena;
+}
+
+/* One that is used again and again, or one that stays. */
+static struct record *allocate_record(const struct tape_function *function)
+{
+	if (is_part(function)) {
+		struct record *record = tape_arena_get(&engine.whole, sizeof(*record));
+		struct tape_value *values =
+			tape_arena_array(&engine.whole, function->count, 2 * sizeof(*values));
+		if (record == NULL || values == NULL)
+			return NULL;
+		record->in = values;
+		record->out = values + function->count;
+		return record;
+	}
+	struct roomy_record *roomy = malloc(sizeof(*roomy));
+	if (roomy == NULL)
+		return NULL;
+	roomy->record.in = roomy->in;
+	roomy->record.out = roomy->out;
+	tape_arena_init(&roomy->record.arena, roomy->room, sizeof(roomy->room), TAPE_MAX_ITEM);
+	return &roomy->record;
+}
+
+static struct record *new_record(const struct tape_function *function)
 {
 	for (struct record *retired; (retired = engine.retired) != NULL;) {
 		engine.retired = retired->next;
 		free_record(retired);
 	}
-	struct record *record = engine.unused;
+	struct record *record = is_part(function) ? NULL : engine.unused;
 	if (record != NULL) {
 		engine.unused = record->next;
 	} else {
-		record = malloc(sizeof(*record));
+		record = allocate_record(function);
 		if (record == NULL)
 			return NULL;
-		tape_arena_init(&record->arena, record->room, sizeof(record->room), TAPE_MAX_ITEM);
 	}
+	record->function = function;
 	record->next = NULL;
 	record->next_open = NULL;
 	record->opens = NULL;
@@ -153,8 +190,8 @@ static void settle_discovery(struct record *record)
 		found->next = NULL;
 		found->function = record->function;
 		found->rv = record->rv;
-		memcpy(found->in, record->in, sizeof(found->in));
-		memcpy(found->out, record->out, sizeof(found->out));
+		memcpy(found->in, record->in, found->function->count * sizeof(*found->in));
+		memcpy(found->out, record->out, found->function->count * sizeof(*found->out));
 		if (engine.found_last == NULL)
 			engine.found = found;
 		else
@@ -173,7 +210,7 @@ static void settle_discovery(struct record *record)
 /* The call's return has been read: make its outputs ready. */
 static int settle(struct record *record, const struct tape_item *item, struct tape_error *error)
 {
-	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names,
+	struct tape_parse parse = { arena_of(record), tape_reader_header(engine.reader)->names,
 		                    error };
 	int result = tape_parse_out(&parse, record->function, item->out, item->line, record->in,
 	                            record->out);
@@ -182,7 +219,8 @@ static int settle(struct record *record, const struct tape_item *item, struct ta
 	record->rv = item->rv;
 	record->took = item->took;
 	record->return_at = engine.position;
-	engine.ahead += record->arena.used;
+	if (!is_part(record->function))
+		engine.ahead += record->arena.used;
 	for (size_t i = 0; i < record->function->count; i++)
 		record->partial |= is_partial(&record->out[i]);
 	if (engine.lanes || engine.shares)
@@ -198,7 +236,8 @@ static int settle(struct record *record, const struct tape_item *item, struct ta
 	/* What is served by a plan is not noted, as it must be where traces are told apart. */
 	if (!record->function->finds && !record->partial && !record->slow && !engine.shares &&
 	    !engine.options.rules.any[record->function - tape_functions])
-		plan_make(&record->plan, &record->arena, record->function, record->in, record->out);
+		plan_make(&record->plan, arena_of(record), record->function, record->in,
+		          record->out);
 	return 0;
 }
 
@@ -229,17 +268,16 @@ static int take_call(const struct tape_item *item, struct tape_error *error)
 	if (item->function == TAPE_FN_COUNT)
 		return tape_error_set(error, TAPE_E_INVALID, item->line,
 		                      "'%.60s' is not a function of PKCS#11 3.2", item->name);
-	struct record *record = new_record();
+	struct record *record = new_record(&tape_functions[item->function]);
 	if (record == NULL)
 		return tape_error_set(error, TAPE_E_MEMORY, item->line, "out of memory");
-	record->function = &tape_functions[item->function];
 	record->id = item->id;
 	record->line = item->line;
 	record->seat = engine.seat;
 	record->thread = item->thread;
 	record->part = engine.part + 1;
 	record->call_at = engine.position++;
-	struct tape_parse parse = { &record->arena, tape_reader_header(engine.reader)->names,
+	struct tape_parse parse = { arena_of(record), tape_reader_header(engine.reader)->names,
 		                    error };
 	int result = tape_parse_in(&parse, record->function, item->in, item->line, record->in);
 	if (result < 0)
@@ -377,6 +415,9 @@ static void begin_part(void)
 	engine.part++;
 }
 
+/* While the whole trace is read: who is told of what it lacks. */
+static reading_hole *found_hole;
+
 /* Read one item. Returns 1, 0 at the end, or an error. */
 static int read_one(struct tape_error *error)
 {
@@ -395,7 +436,11 @@ static int read_one(struct tape_error *error)
 		begin_part();
 	else if (item.id != 0)
 		close_until(item.id);
-	engine.gaps |= item.kind == TAPE_ITEM_EVENT && strcmp(item.name, "gap") == 0;
+	bool gap = item.kind == TAPE_ITEM_EVENT && strcmp(item.name, "gap") == 0;
+	engine.gaps |= gap;
+	if (found_hole != NULL && result >= 0 &&
+	    (gap || (item.kind == TAPE_ITEM_EVENT && strcmp(item.name, "passed-through") == 0)))
+		found_hole(engine.position++, item.line);
 	return result < 0 ? result : 1;
 }
 
@@ -468,11 +513,38 @@ bool reading_open(void)
 		result = tape_trace_overlaps(engine.reader, &error);
 	if (result < 0)
 		return engine_refuse(&error);
-	/* In one lane for all, a thread that is early would be a wrong one. */
-	engine.lanes |= result != 0 || engine.options.ordered;
+	engine.overlaps = result != 0;
+	/* In one lane for all, a thread that is early would be a wrong one. Lenient mode has lanes of its own. */
+	engine.lanes |= engine.options.mode == MODE_STRICT &&
+	                (engine.overlaps || engine.options.ordered);
 	engine.only_list = tape_reader_header(engine.reader)->entries == TAPE_ENTRY_LIST;
 	tape_arena_init(&engine.item, NULL, 0, TAPE_MAX_ITEM);
+	if (engine.options.mode != MODE_STRICT)
+		return loose_open();
 	/* Discovery stands at the beginning of a trace; the rest is searched only where it is asked for. */
 	reading_ahead(&engine.main, NULL);
 	return true;
+}
+
+bool reading_whole(reading_hole *hole)
+{
+	struct tape_error error = { 0 };
+	uint64_t begin = tape_clock_monotonic();
+	int result = 1;
+	tape_arena_init(&engine.whole, NULL, 0, MAX_WHOLE_BYTES);
+	found_hole = hole;
+	while (result > 0) {
+		if (engine.calls >= MAX_WHOLE) {
+			result = tape_error_set(&error, TAPE_E_LIMIT, 0,
+			                        "more than %zu calls: only strict mode serves "
+			                        "so many (--mode strict)",
+			                        MAX_WHOLE);
+			break;
+		}
+		result = read_one(&error);
+	}
+	found_hole = NULL;
+	atomic_fetch_add(&report_counters->reading, tape_clock_monotonic() - begin);
+	engine.ended = true;
+	return result < 0 ? engine_refuse(&error) : true;
 }

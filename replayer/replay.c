@@ -21,6 +21,7 @@
 #include "replayer/binding.h"
 #include "replayer/engine.h"
 #include "replayer/inject.h"
+#include "replayer/loose.h"
 #include "replayer/module.h"
 #include "replayer/notify.h"
 #include "replayer/report.h"
@@ -99,7 +100,7 @@ static inline bool is_bound(const struct shared *pages)
 /* Where nothing but the order of the trace decides, and a fork shows, calls may go the short way. */
 static void go_straight(struct shared *pages)
 {
-	pages->straight = wiped && engine.state == OPEN && !engine.lanes &&
+	pages->straight = wiped && engine.state == OPEN && !engine.lanes && engine.loose == NULL &&
 	                  engine.options.injections.count == 0 && engine.options.pace == 0;
 }
 
@@ -242,9 +243,22 @@ static void capture_live(const struct tape_function *function, const uintptr_t *
 	tape_capture_in(&capture, function, words, live);
 }
 
-static CK_RV diverge(const struct tape_function *function, const uintptr_t *words,
-                     enum report_kind kind, const struct record *expected, int argument,
-                     const char *why)
+void engine_capture(const struct record *candidate, const struct tape_function *function,
+                    const uintptr_t *words, struct tape_value *live)
+{
+	engine.candidate = candidate;
+	capture_live(function, words, live, NULL, TAPE_REDACT_NONE);
+}
+
+static struct report_side side_of(const struct record *record)
+{
+	return (struct report_side){ (enum tape_function_id)(record->function - tape_functions),
+		                     record->in };
+}
+
+/* Report a call that has no answer; `report` says why, and the recorded call that is shown beside it. */
+static CK_RV diverge_as(const struct tape_function *function, const uintptr_t *words,
+                        const struct record *expected, struct report *report)
 {
 	static struct tape_secrets secrets; /* large; used under the lock */
 	struct tape_lock lock = { 0 };
@@ -260,22 +274,24 @@ static CK_RV diverge(const struct tape_function *function, const uintptr_t *word
 		secrets.prefix = "presented";
 	engine.candidate = expected;
 	capture_live(function, words, live, &secrets, policy | TAPE_REDACT_PIN);
-	struct report report = {
-		.kind = kind,
-		.argument = argument,
-		.id = expected == NULL ? 0 : expected->id,
-		.line = expected == NULL ? 0 : expected->line,
-		.actual = { (enum tape_function_id)(function - tape_functions), live },
-		.why = why,
-	};
+	report->actual.function = (enum tape_function_id)(function - tape_functions);
+	report->actual.in = live;
 	if (expected != NULL) {
-		report.expected.function =
-			(enum tape_function_id)(expected->function - tape_functions);
-		report.expected.in = expected->in;
+		report->id = expected->id;
+		report->line = expected->line;
+		report->expected = side_of(expected);
 	}
-	report_divergence(&report);
+	report_divergence(report);
 	tape_secrets_done(&secrets);
 	return CKR_GENERAL_ERROR;
+}
+
+static CK_RV diverge(const struct tape_function *function, const uintptr_t *words,
+                     enum report_kind kind, const struct record *expected, int argument,
+                     const char *why)
+{
+	struct report report = { .kind = kind, .argument = argument, .why = why };
+	return diverge_as(function, words, expected, &report);
 }
 
 void replay_refuse(enum tape_function_id id, const uintptr_t *words, const char *why)
@@ -300,8 +316,7 @@ static int compare_with(const struct record *record, const uintptr_t *words,
 		                        .rules = &engine.options.rules,
 		                        .part = record->part,
 		                        .bind = bind };
-	engine.candidate = record;
-	capture_live(function, words, live, NULL, TAPE_REDACT_NONE);
+	engine_capture(record, function, words, live);
 	/* Lanes are bound by content: the number of the session is not part of it. */
 	if (engine.lanes && function->lane >= 0)
 		live[function->lane].number = record->in[function->lane].number;
@@ -466,7 +481,7 @@ static void do_not_return(const struct record *record)
 }
 
 static CK_RV answer(const struct record *record, const uintptr_t *words,
-                    const struct tape_value *live)
+                    const struct tape_value *live, const struct tape_value *out)
 {
 	if (TAPE_UNLIKELY(record->partial))
 		return diverge(record->function, words, REPORT_PARTIAL, record, -1,
@@ -474,8 +489,7 @@ static CK_RV answer(const struct record *record, const uintptr_t *words,
 	const struct tape_compare names = { .bindings = &engine.bindings,
 		                            .rules = &engine.options.rules,
 		                            .part = record->part };
-	const struct tape_value *out =
-		tape_names_answer(&names, &engine.scratch, record->function, record->out);
+	out = tape_names_answer(&names, &engine.scratch, record->function, out);
 	if (out == NULL)
 		return CKR_HOST_MEMORY;
 	size_t filled = tape_answer(&names, record->function, words, live, out);
@@ -496,6 +510,13 @@ static inline bool is_paced(void)
 	return engine.options.pace != 0 || engine.options.ordered;
 }
 
+static CK_RV never_return(const struct record *record, const uintptr_t *words)
+{
+	if (engine.options.no_return != NO_RETURN_DIVERGES && !record->left)
+		do_not_return(record);
+	return no_return(record, words);
+}
+
 /*
  * What takes longer: others are served meanwhile, even calls that the program makes inside of this one.
  * `record` has been taken, and is nobody else's.
@@ -512,11 +533,9 @@ static TAPE_COLD CK_RV finish_slowly(struct record *record, const uintptr_t *wor
 	CK_RV rv = CKR_CRYPTOKI_NOT_INITIALIZED;
 	if (record->return_at != NOT_YET) {
 		compare_with(record, words, live, true);
-		rv = answer(record, words, live);
+		rv = answer(record, words, live, record->out);
 	} else if (!blocks) {
-		if (engine.options.no_return != NO_RETURN_DIVERGES && !record->left)
-			do_not_return(record);
-		rv = no_return(record, words);
+		rv = never_return(record, words);
 	}
 	retire_record(record);
 	return rv;
@@ -553,7 +572,7 @@ static CK_RV finish(struct lane *lane, struct record *before, struct record *rec
 	wait_check();
 	if (TAPE_UNLIKELY(slowly))
 		return finish_slowly(record, words, began);
-	CK_RV rv = answer(record, words, live);
+	CK_RV rv = answer(record, words, live, record->out);
 	retire_record(record);
 	return rv;
 }
@@ -582,7 +601,8 @@ again:;
 	do {
 		if (lane->first == NULL)
 			reading_ahead(lane, NULL);
-	} while (TAPE_UNLIKELY(engine.notices != NULL) && notify_before(lane));
+	} while (TAPE_UNLIKELY(engine.notices != NULL) && lane->first != NULL &&
+	         notify_before(lane->first->call_at));
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
 	struct record *before = NULL;
 	struct record *record = NULL;
@@ -625,6 +645,101 @@ again:;
 	               argument, NULL);
 }
 
+/* ---- lenient mode ---------------------------------------------------------------------------- */
+
+static struct report_cause cause_of(const struct record *record)
+{
+	if (record == NULL)
+		return (struct report_cause){ NULL, 0 };
+	return (struct report_cause){ record->function->name.text, record->line };
+}
+
+static CK_RV miss(const struct tape_function *function, const uintptr_t *words,
+                  const struct loose_miss *why)
+{
+	static const enum report_kind kinds[] = { [LOOSE_NEVER] = REPORT_UNRECORDED,
+		                                  [LOOSE_USED_UP] = REPORT_USED_UP,
+		                                  [LOOSE_STATE] = REPORT_STATE };
+	const struct record *first = why->count == 0 ? NULL : why->nearest[0];
+	struct report report = { .kind = kinds[why->why],
+		                 .argument = first == NULL ? -1 : why->arguments[0] };
+	if (why->why == LOOSE_STATE) {
+		report.scope = tape_scope_name(why->scope);
+		report.recorded_by = cause_of(why->recorded_by);
+		report.live_by = cause_of(why->live_by);
+	}
+	for (size_t i = 1; i < why->count; i++)
+		report.nearest[report.near_count++] =
+			(struct report_near){ side_of(why->nearest[i]), why->nearest[i]->id,
+			                      why->nearest[i]->line, why->arguments[i] };
+	return diverge_as(function, words, first, &report);
+}
+
+static CK_RV use(struct record *record, const uintptr_t *words, struct tape_value *live)
+{
+	const struct tape_function *function = record->function;
+	bool blocks = wait_blocks(record);
+	bool first;
+	loose_take(record, live, &first);
+	if (!first)
+		atomic_fetch_add(&report_counters->beyond, 1);
+	if (first) {
+		engine.served++;
+		if (record->id > engine.last_id)
+			engine.last_id = record->id;
+		binding_served(record);
+	}
+	if (function->ends)
+		engine.finished = record->call_at + 1;
+	wait_check();
+	if (TAPE_UNLIKELY(blocks || record->notices != NULL || is_paced())) {
+		const uint64_t began = tape_clock_monotonic();
+		if (blocks)
+			wait_for_return(record);
+		notify_during(record, words);
+		if (is_paced())
+			wait_in_call(record, began);
+		engine_capture(record, function, words, live);
+	}
+	if (record->return_at == NOT_YET && blocks)
+		return CKR_CRYPTOKI_NOT_INITIALIZED;
+	if (record->return_at == NOT_YET || record->partial) {
+		loose_pass(record);
+		return record->partial ? answer(record, words, live, record->out)
+		                       : never_return(record, words);
+	}
+	const struct tape_value *out = loose_answer(record, live, first);
+	if (out == NULL)
+		return CKR_HOST_MEMORY;
+	for (size_t i = 0; i < function->count; i++)
+		if (function->arguments[i].kind == TAPE_K_OUT_SESSION && record->rv == CKR_OK)
+			notify_keep(function, words, out[i].number);
+	return answer(record, words, live, out);
+}
+
+static CK_RV serve_loosely(const struct tape_function *function, const uintptr_t *words)
+{
+	struct tape_value live[TAPE_MAX_ARGUMENTS];
+	struct loose_miss why;
+	struct record *record;
+	if (engine.unrecorded != NULL)
+		return diverge(function, words, REPORT_PROCESS, NULL, -1, engine.unrecorded);
+	do {
+		record = loose_find(function, words, live, &why);
+		if (record == NULL && engine.shares && binding_change(function, words, equals))
+			record = loose_find(function, words, live, &why);
+		/* The program may call from its function: what answers is looked for again. */
+	} while (TAPE_UNLIKELY(engine.notices != NULL) && record != NULL &&
+	         notify_before(record->call_at));
+	if (record != NULL)
+		return use(record, words, live);
+	if (loose_end(function, live)) {
+		atomic_fetch_add(&report_counters->ended, 1);
+		return CKR_OK;
+	}
+	return miss(function, words, &why);
+}
+
 /* The next call in a trace without overlaps, if it has a plan and that says that this is it. */
 static inline bool serve_planned(const struct shared *pages, const struct tape_function *function,
                                  const uintptr_t *words, CK_RV *ret_rv)
@@ -657,7 +772,9 @@ static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *w
 			pages->process = getpid();
 		}
 		if (engine.state == OPEN)
-			rv = serve(&tape_functions[id], words);
+			rv = engine.options.mode == MODE_STRICT
+			             ? serve(&tape_functions[id], words)
+			             : serve_loosely(&tape_functions[id], words);
 		go_straight(pages);
 		leave(pages);
 	}
@@ -749,9 +866,15 @@ static uint64_t count_unused(uint64_t *ret_line)
 static void summarise(void)
 {
 	uint64_t line;
-	uint64_t unused = count_unused(&line);
+	uint64_t unused;
+	if (engine.loose != NULL) {
+		engine.served = loose_served(&line);
+		unused = engine.calls - engine.served;
+	} else {
+		unused = count_unused(&line);
+	}
 	/* Calls that others took the place of lie apart; those of a common beginning may count twice. */
-	if (engine.shares)
+	if (engine.shares && engine.loose == NULL)
 		unused = engine.calls > engine.served ? engine.calls - engine.served : 0;
 	report_summary(engine.unrecorded == NULL ? engine.options.trace : NULL, engine.served,
 	               unused, line);

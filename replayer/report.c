@@ -106,10 +106,12 @@ void report_close(void)
 }
 
 static const char *const kinds[] = {
-	[REPORT_ARGUMENT] = "argument",   [REPORT_FUNCTION] = "function",
-	[REPORT_PAST_END] = "past-end",   [REPORT_NO_RETURN] = "no-return",
-	[REPORT_PARTIAL] = "partial",     [REPORT_NOTIFY] = "notify",
-	[REPORT_DISCOVERY] = "discovery", [REPORT_PROCESS] = "process",
+	[REPORT_ARGUMENT] = "argument",     [REPORT_FUNCTION] = "function",
+	[REPORT_PAST_END] = "past-end",     [REPORT_NO_RETURN] = "no-return",
+	[REPORT_PARTIAL] = "partial",       [REPORT_NOTIFY] = "notify",
+	[REPORT_DISCOVERY] = "discovery",   [REPORT_PROCESS] = "process",
+	[REPORT_UNRECORDED] = "unrecorded", [REPORT_USED_UP] = "used-up",
+	[REPORT_STATE] = "state",
 	[REPORT_ORDER] = "order",
 };
 
@@ -168,6 +170,62 @@ static void put_notification(struct tape_buf *buf, const struct report *report)
 	put_constant(buf, TAPE_G_CKR, report->answers[0]);
 }
 
+static void put_place(struct tape_buf *buf, uint64_t line, uint64_t id)
+{
+	tape_put_text(buf, trace_path);
+	tape_put_char(buf, ':');
+	tape_put_decimal(buf, line);
+	if (id == 0)
+		return;
+	TAPE_PUT(buf, ", id ");
+	tape_put_decimal(buf, id);
+}
+
+static const char *argument_name(const struct report *report, int argument)
+{
+	return tape_functions[report->actual.function]
+	        .arguments[argument < 0 ? 0 : argument]
+	        .key.text;
+}
+
+/* The last call that changed a scope, in the recording or here. */
+static void put_cause(struct tape_buf *buf, const struct report_cause *cause)
+{
+	if (cause->line == 0) {
+		TAPE_PUT(buf, "nothing");
+		return;
+	}
+	tape_put_text(buf, cause->function);
+	TAPE_PUT(buf, " (");
+	put_place(buf, cause->line, 0);
+	tape_put_char(buf, ')');
+}
+
+static void put_state(struct tape_buf *buf, const struct report *report)
+{
+	TAPE_PUT(buf, " was recorded in another state: ");
+	tape_put_text(buf, report->scope);
+	TAPE_PUT(buf, ", made what it was by ");
+	put_cause(buf, &report->recorded_by);
+	TAPE_PUT(buf, ", and here by ");
+	put_cause(buf, &report->live_by);
+}
+
+static void put_nearest(struct tape_buf *buf, const struct report *report)
+{
+	for (size_t i = 0; i < report->near_count; i++) {
+		const struct report_near *near = &report->nearest[i];
+		put_side(buf, "  or:       ", &near->side);
+		TAPE_PUT(buf, "            (");
+		put_place(buf, near->line, near->id);
+		if (near->argument >= 0) {
+			TAPE_PUT(buf, ", another ");
+			tape_put_text(buf, argument_name(report, near->argument));
+		}
+		TAPE_PUT(buf, ")\n");
+	}
+}
+
 static void put_text(struct tape_buf *buf, const struct report *report, uint64_t number)
 {
 	TAPE_PUT(buf, "p11tape-replayer: divergence ");
@@ -183,9 +241,7 @@ static void put_text(struct tape_buf *buf, const struct report *report, uint64_t
 	case REPORT_ARGUMENT:
 		tape_put_text(buf, called);
 		TAPE_PUT(buf, " was recorded with another ");
-		tape_put_text(buf, tape_functions[report->actual.function]
-		                           .arguments[report->argument < 0 ? 0 : report->argument]
-		                           .key.text);
+		tape_put_text(buf, argument_name(report, report->argument));
 		break;
 	case REPORT_FUNCTION:
 		tape_put_text(buf, called);
@@ -200,6 +256,23 @@ static void put_text(struct tape_buf *buf, const struct report *report, uint64_t
 			tape_put_text(buf, report->why);
 		}
 		break;
+	case REPORT_UNRECORDED:
+		tape_put_text(buf, called);
+		TAPE_PUT(buf, " was never recorded");
+		if (report->line != 0) {
+			TAPE_PUT(buf, " with this ");
+			tape_put_text(buf, argument_name(report, report->argument));
+		}
+		break;
+	case REPORT_USED_UP:
+		tape_put_text(buf, called);
+		TAPE_PUT(buf,
+		         " was not recorded so often in this state: its last answer is used up");
+		break;
+	case REPORT_STATE:
+		tape_put_text(buf, called);
+		put_state(buf, report);
+		break;
 	default:
 		tape_put_text(buf, called);
 		TAPE_PUT(buf, ": ");
@@ -208,18 +281,17 @@ static void put_text(struct tape_buf *buf, const struct report *report, uint64_t
 	}
 	if (report->line != 0) {
 		TAPE_PUT(buf, " (");
-		tape_put_text(buf, trace_path);
-		tape_put_char(buf, ':');
-		tape_put_decimal(buf, report->line);
-		TAPE_PUT(buf, ", id ");
-		tape_put_decimal(buf, report->id);
+		put_place(buf, report->line, report->id);
 		tape_put_char(buf, ')');
 	}
 	tape_put_char(buf, '\n');
-	if (report->kind == REPORT_PAST_END) {
+	bool lenient = report->kind == REPORT_UNRECORDED || report->kind == REPORT_USED_UP ||
+	               report->kind == REPORT_STATE;
+	if (report->kind == REPORT_PAST_END || (lenient && report->line == 0)) {
 		put_side(buf, "  called:   ", &report->actual);
-	} else if (report->kind == REPORT_ARGUMENT || report->kind == REPORT_FUNCTION) {
+	} else if (report->kind == REPORT_ARGUMENT || report->kind == REPORT_FUNCTION || lenient) {
 		put_side(buf, "  recorded: ", &report->expected);
+		put_nearest(buf, report);
 		put_side(buf, "  called:   ", &report->actual);
 	}
 }
@@ -237,6 +309,46 @@ static void put_member(struct tape_buf *buf, const char *name, const struct repo
 	if (!tape_print_values(buf, function, side->in, false))
 		TAPE_PUT(buf, "{}");
 	tape_put_char(buf, '}');
+}
+
+/* A call as the members of an object that stay open. */
+static void put_cause_member(struct tape_buf *buf, const char *name,
+                             const struct report_cause *cause)
+{
+	if (cause->line == 0)
+		return;
+	TAPE_PUT(buf, ", ");
+	tape_put_quoted(buf, name, strlen(name));
+	TAPE_PUT(buf, ": {\"call\": ");
+	tape_put_quoted(buf, cause->function, strlen(cause->function));
+	TAPE_PUT(buf, ", \"line\": ");
+	tape_put_decimal(buf, cause->line);
+	tape_put_char(buf, '}');
+}
+
+static void put_near_members(struct tape_buf *buf, const struct report *report)
+{
+	if (report->scope != NULL) {
+		TAPE_PUT(buf, ", \"state\": {\"scope\": ");
+		tape_put_quoted(buf, report->scope, strlen(report->scope));
+		put_cause_member(buf, "recorded", &report->recorded_by);
+		put_cause_member(buf, "here", &report->live_by);
+		tape_put_char(buf, '}');
+	}
+	for (size_t i = 0; i < report->near_count; i++) {
+		const struct report_near *near = &report->nearest[i];
+		tape_put_text(buf, i == 0 ? ", \"nearest\": [{\"line\": " : ", {\"line\": ");
+		tape_put_decimal(buf, near->line);
+		TAPE_PUT(buf, ", \"id\": ");
+		tape_put_decimal(buf, near->id);
+		if (near->argument >= 0) {
+			const char *name = argument_name(report, near->argument);
+			TAPE_PUT(buf, ", \"argument\": ");
+			tape_put_quoted(buf, name, strlen(name));
+		}
+		put_member(buf, "expected", &near->side);
+		tape_put_text(buf, i + 1 == report->near_count ? "}]" : "}");
+	}
 }
 
 static void put_answer(struct tape_buf *buf, const char *name, CK_NOTIFICATION event, CK_RV rv)
@@ -301,6 +413,7 @@ void report_divergence(const struct report *report)
 		}
 		put_member(&line, "expected", &report->expected);
 		put_member(&line, "actual", &report->actual);
+		put_near_members(&line, report);
 		if (report->kind == REPORT_NOTIFY && report->why == NULL) {
 			put_answer(&line, "expected", report->event, report->answers[0]);
 			put_answer(&line, "actual", report->event, report->answers[1]);
@@ -356,6 +469,16 @@ void report_note(const char *sentence)
 	report_sentence("note", sentence);
 }
 
+/* What the whole replay has counted so far, if anything. */
+static void put_total(struct tape_buf *buf, const char *key, const _Atomic uint64_t *counter)
+{
+	uint64_t count = atomic_load(counter);
+	if (count == 0)
+		return;
+	tape_put_text(buf, key);
+	tape_put_decimal(buf, count);
+}
+
 void report_summary(const char *trace, uint64_t served, uint64_t unused, uint64_t line)
 {
 	char room[1024];
@@ -373,11 +496,9 @@ void report_summary(const char *trace, uint64_t served, uint64_t unused, uint64_
 	}
 	TAPE_PUT(&buf, ", \"divergences\": ");
 	tape_put_decimal(&buf, divergences);
-	uint64_t filled = atomic_load(&report_counters->filled);
-	if (filled != 0) {
-		TAPE_PUT(&buf, ", \"made-up\": ");
-		tape_put_decimal(&buf, filled);
-	}
+	put_total(&buf, ", \"made-up\": ", &report_counters->filled);
+	put_total(&buf, ", \"again\": ", &report_counters->beyond);
+	put_total(&buf, ", \"ended\": ", &report_counters->ended);
 	TAPE_PUT(&buf, ", \"pid\": ");
 	tape_put_decimal(&buf, (uint64_t)getpid());
 	if (trace != NULL) {

@@ -13,20 +13,37 @@
 
 /* What went wrong, as the report's "kind". */
 enum report_kind {
-	REPORT_ARGUMENT,  /* the expected function with another argument */
-	REPORT_FUNCTION,  /* another function than the expected one */
-	REPORT_PAST_END,  /* the trace has no further call here */
-	REPORT_NO_RETURN, /* the recorded call did not return */
-	REPORT_PARTIAL,   /* the recording lacks an output */
-	REPORT_NOTIFY,    /* the program's Notify function answered something else */
-	REPORT_DISCOVERY, /* a list or interface that cannot be given */
-	REPORT_PROCESS,   /* the process has no trace */
-	REPORT_ORDER,     /* a thread did not come when it was its turn */
+	REPORT_ARGUMENT,   /* the expected function with another argument */
+	REPORT_FUNCTION,   /* another function than the expected one */
+	REPORT_PAST_END,   /* the trace has no further call here */
+	REPORT_NO_RETURN,  /* the recorded call did not return */
+	REPORT_PARTIAL,    /* the recording lacks an output */
+	REPORT_NOTIFY,     /* the program's Notify function answered something else */
+	REPORT_DISCOVERY,  /* a list or interface that cannot be given */
+	REPORT_PROCESS,    /* the process has no trace */
+	REPORT_UNRECORDED, /* lenient: no such call is in the trace */
+	REPORT_USED_UP,    /* lenient: the answers of such calls have all been given */
+	REPORT_STATE,      /* lenient: such a call was recorded in another state */
+	REPORT_ORDER,      /* a thread did not come when it was its turn */
 };
 
 struct report_side {
 	enum tape_function_id function;
 	const struct tape_value *in; /* NULL: no call on this side */
+};
+
+/* A recorded call that is near the one that came. */
+#define REPORT_NEAREST 3
+struct report_near {
+	struct report_side side;
+	uint64_t id, line;
+	int argument; /* the first that differs, or -1 */
+};
+
+/* What made a state what it is: a recorded call. Line 0: nothing did. */
+struct report_cause {
+	const char *function;
+	uint64_t line;
 };
 
 struct report {
@@ -36,7 +53,12 @@ struct report {
 	struct report_side expected, actual;
 	CK_NOTIFICATION event; /* REPORT_NOTIFY */
 	CK_RV answers[2];      /* recorded and actual, where there is no `why` */
-	const char *why;       /* a sentence for kinds without two sides; or NULL */
+	/* Lenient mode: what else is near, `expected` left out; REPORT_STATE: what differs, and whence. */
+	struct report_near nearest[REPORT_NEAREST];
+	size_t near_count;
+	const char *scope;
+	struct report_cause recorded_by, live_by;
+	const char *why; /* a sentence for kinds without two sides; or NULL */
 };
 
 /* Open the report file (may be "") and the progress page (may be ""). `trace` names the trace in texts. */

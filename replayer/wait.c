@@ -7,6 +7,7 @@
 
 #include "core/pace.h"
 #include "core/system.h"
+#include "replayer/loose.h"
 #include "replayer/report.h"
 
 /* So long is nobody bored; then people want to know what the program is waiting for. */
@@ -23,6 +24,9 @@ bool wait_blocks(const struct record *record)
 /* Find a call that began before `limit` and has not come. One that its thread has left may never come. */
 static const struct record *find_missing(uint64_t limit)
 {
+	/* Who may come in any order and as often as he likes is waited for where he changes something. */
+	if (engine.loose != NULL)
+		return loose_missing(limit);
 	for (const struct lane *lane = &engine.main; lane != NULL;
 	     lane = lane == &engine.main ? engine.sessions : lane->next)
 		for (const struct record *r = lane->first; r != NULL; r = r->next)

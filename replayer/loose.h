@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lenient mode: the whole of a process's trace, by what was asked in which state (core/scope.h), so that
+ * calls are answered that come in another order, are missing or come again (docs/replay.md). One in each
+ * engine; under the lock of replay.c.
+ */
+#ifndef TAPE_REPLAYER_LOOSE_H
+#define TAPE_REPLAYER_LOOSE_H
+
+#include "core/scope.h"
+#include "replayer/engine.h"
+
+/* Read the engine's trace to its end, and make engine.loose of it. Returns false, reported. */
+bool loose_open(void);
+void loose_free(struct loose *loose);
+
+/* Recorded calls that are shown beside one that has no answer. */
+#define LOOSE_NEAREST 3
+
+/* Why a call has no answer. */
+struct loose_miss {
+	enum loose_why {
+		LOOSE_NEVER,   /* no such call was recorded */
+		LOOSE_USED_UP, /* it was, and each time has been given; `nearest` is the last one */
+		LOOSE_STATE,   /* it was, in another state */
+	} why;
+	const struct record *nearest[LOOSE_NEAREST];
+	int arguments[LOOSE_NEAREST]; /* of each the first that differs, or -1 */
+	size_t count;
+	enum tape_scope scope; /* LOOSE_STATE: the first that differs */
+	/* What made it so, before `nearest[0]` and before now; NULL for nothing. */
+	const struct record *recorded_by, *live_by;
+};
+
+/*
+ * Find the recorded call that answers one that came. `live` are its inputs, and stay captured. Returns NULL,
+ * and says why, where there is none.
+ */
+struct record *loose_find(const struct tape_function *function, const uintptr_t *words,
+                          struct tape_value *live, struct loose_miss *ret_miss);
+
+/*
+ * Use a recorded call that was found, for the inputs `live`. It counts as served the first time; `*ret_first`
+ * says whether this was it.
+ */
+void loose_take(struct record *record, const struct tape_value *live, bool *ret_first);
+
+/*
+ * The outputs for the program: the recorded ones, with handles that mean to it what the recorded ones meant.
+ * The state becomes that behind the call; `first` is what loose_take() said. The result may be in the scratch arena.
+ */
+const struct tape_value *loose_answer(const struct record *record, const struct tape_value *live,
+                                      bool first);
+
+/* The same for a call that has no answer in the recording, but happened there all the same. */
+void loose_pass(const struct record *record);
+
+/* Whether the call only ends what is there, and was not recorded: it then has ended, and CKR_OK is its answer. */
+bool loose_end(const struct tape_function *function, const struct tape_value *live);
+
+/* The first of the calls that changed something and had returned before `position`, and has not come. */
+const struct record *loose_missing(uint64_t position);
+
+/* The program's handle of a recorded session. */
+uint64_t loose_session(uint64_t recorded);
+
+/* The first `count` calls have been served from another trace that began with them. */
+void loose_catch_up(size_t count);
+
+/* How many of the calls have been served, and the first line of one that was not (0 for none). */
+uint64_t loose_served(uint64_t *ret_line);
+
+#endif
