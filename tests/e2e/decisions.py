@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The decision table of docs/replay.md: each of its rows, by its number, as a trace that is served and calls that
+are made, with what each mode answers. A row without a case, and a case without a row, fail."""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+CALLS = os.path.join(os.environ["P11TAPE_BUILD_DIR"], "tests", "calls")
+DOCS = os.path.join(os.environ["P11TAPE_SOURCE_DIR"], "docs", "replay.md")
+
+
+def call(function, rv="CKR_OK", out=None, partial=None, **arguments):
+    item = {"call": function}
+    if arguments:
+        item["in"] = {name: value for name, value in arguments.items()}
+    if out is not None:
+        item["out"] = out
+    if partial is not None:
+        item["out"] = {partial: {"partial": "unreadable"}}
+    item["rv"] = rv
+    return item
+
+
+INIT = call("C_Initialize", pInitArgs=None)
+DONE = call("C_Finalize", pReserved=None)
+
+
+def opened(handle, slot=1, flags=("CKF_SERIAL_SESSION",), rv="CKR_OK"):
+    return call("C_OpenSession", rv, {"phSession": handle} if rv == "CKR_OK" else None, slotID=slot, flags=list(flags),
+                pApplication=None, Notify=None)
+
+
+def closed(session):
+    return call("C_CloseSession", hSession=session)
+
+
+def login(session=1, rv="CKR_OK", pin="pin-1"):
+    return call("C_Login", rv, hSession=session, userType="CKU_USER", pPin={"secret": pin})
+
+
+def logout(session=1):
+    return call("C_Logout", hSession=session)
+
+
+def info(session=1, state="CKS_RO_PUBLIC_SESSION"):
+    return call("C_GetSessionInfo", out={"pInfo": {"slotID": 1, "state": state, "flags": ["CKF_SERIAL_SESSION"],
+                                                    "ulDeviceError": 0}}, hSession=session)
+
+
+def label(text, session=1, handle=2, rv="CKR_OK", room=16):
+    return call("C_GetAttributeValue", rv, {"pTemplate": [{"text": text}]} if rv == "CKR_OK" else None,
+                hSession=session, hObject=handle, pTemplate=[{"type": "CKA_LABEL", "room": room}])
+
+
+def relabel(text, session=1, handle=2):
+    return call("C_SetAttributeValue", hSession=session, hObject=handle,
+                pTemplate=[{"type": "CKA_LABEL", "text": text}])
+
+
+def made(handle, text="a", session=1):
+    return call("C_CreateObject", out={"phObject": handle}, hSession=session,
+                pTemplate=[{"type": "CKA_CLASS", "ulong": "CKO_DATA"}, {"type": "CKA_LABEL", "text": text}])
+
+
+def lost(handle, session=1):
+    return call("C_DestroyObject", hSession=session, hObject=handle)
+
+
+def search(session=1):
+    return call("C_FindObjectsInit", hSession=session, pTemplate=[])
+
+
+def found(*handles, session=1, room=10):
+    return call("C_FindObjects", out={"phObject": list(handles)}, hSession=session, phObject={"room": room})
+
+
+def searched(session=1):
+    return call("C_FindObjectsFinal", hSession=session)
+
+
+def sign_init(mechanism="CKM_RSA_PKCS", session=1, key=2, rv="CKR_OK"):
+    return call("C_SignInit", rv, hSession=session, pMechanism={"mechanism": mechanism}, hKey=key)
+
+
+def sign(data, signature, session=1):
+    return call("C_Sign", out={"pSignature": {"hex": signature}}, hSession=session, pData={"hex": data},
+                pSignature={"room": 8})
+
+
+def update(data, session=1):
+    return call("C_SignUpdate", hSession=session, pPart={"hex": data})
+
+
+def final(signature, session=1):
+    return call("C_SignFinal", out={"pSignature": {"hex": signature}}, hSession=session, pSignature={"room": 8})
+
+
+def random(data, session=1, rv="CKR_OK"):
+    return call("C_GenerateRandom", rv, {"RandomData": {"hex": data}} if rv == "CKR_OK" else None, hSession=session,
+                RandomData={"room": 4})
+
+
+def slot(present, number=1):
+    return call("C_GetSlotInfo", out={"pInfo": {"slotDescription": "s", "manufacturerID": "m",
+                                                "flags": ["CKF_TOKEN_PRESENT"] if present else [],
+                                                "hardwareVersion": "1.0", "firmwareVersion": "1.0"}}, slotID=number)
+
+
+def event(rv="CKR_NO_EVENT"):
+    return call("C_WaitForSlotEvent", rv, {"pSlot": 1} if rv == "CKR_OK" else None, flags=["CKF_DONT_BLOCK"],
+                pRserved=None)
+
+
+def token(rv="CKR_TOKEN_NOT_PRESENT", number=2):
+    return call("C_GetTokenInfo", rv, slotID=number)
+
+
+def none(rv="CKR_OK"):
+    """A call that did not return."""
+    item = label("a")
+    del item["rv"], item["out"]
+    return item
+
+
+GAP = {"gap": 1, "why": "ENOSPC"}
+START = [INIT, opened(1)]
+
+# Row, what is served, what is called behind it; what each call gets in strict and in lenient mode: `s` for the
+# recorded answer (of the call as it is written here), CKR_… for another one, else the kind of its divergence.
+CASES = []
+
+
+def case(row, served, made_calls, strict, lenient):
+    CASES.append((row, served, made_calls, strict.split(), lenient.split()))
+
+
+R = "CKS_RO_USER_FUNCTIONS"
+case(1, START + [info(), random("01020304")], START + [info(), random("01020304")], "s s s s", "s s s s")
+case(2, START + [info(), slot(True)], START + [slot(True), info()], "s s function s", "s s s s")
+case(3, START + [info(), slot(True)], START + [info(), info(), slot(True), info()], "s s s function s past-end",
+     "s s s s s s")
+case(4, START + [info(), slot(True)], START + [slot(True)], "s s function", "s s s")
+case(4, START + [login(), info(state=R)], START + [info(state=R)], "s s function", "s s state")
+case(5, START + [label("a"), relabel("b"), label("b")], START + [label("a"), relabel("b"), label("b"), label("b")],
+     "s s s s s past-end", "s s s s s s")
+case(5, START + [relabel("b"), label("b")], START + [label("b"), relabel("b"), label("b")], "s s function s s",
+     "s s state s s")
+case(5, START + [login(), label("a"), logout()], START + [login(), label("a"), logout(), label("a")],
+     "s s s s s past-end", "s s s s s state")
+case(5, START + [login(), label("a"), logout(), login()], START + [login(), label("a"), logout(), login(), label("a")],
+     "s s s s s s past-end", "s s s s s s state")
+case(5, START + [label("a"), lost(2)], START + [label("a"), lost(2), label("a")], "s s s s past-end", "s s s s state")
+case(6, START + [slot(False), slot(False), slot(True)],
+     START + [slot(False), slot(False), slot(True), slot(True), slot(True)], "s s s s s past-end past-end",
+     "s s s s s s s")
+case(7, START + [slot(False), slot(True), info()], START + [slot(False), info(), slot(True), info()],
+     "s s s function s s", "s s s state s s")
+case(8, START + [label("a")], START + [label("a", handle=3), label("a", room=17), info()],
+     "s s argument argument function", "s s unrecorded unrecorded unrecorded")
+twice = [sign_init(), sign("01", "aa"), sign_init(), sign("01", "aa")]
+case(9, START + twice[:2], START + twice, "s s s s past-end past-end", "s s s s s s")
+case(9, START + [sign_init(), update("01"), update("02"), final("aa")],
+     START + [sign_init(), update("01"), update("02"), final("aa")] * 2,
+     "s s s s s s past-end past-end past-end past-end", "s s s s s s s s s s")
+case(10, START + [sign_init(), update("01"), update("02"), final("aa")],
+     START + [sign_init(), update("01"), final("aa")], "s s s s function", "s s s s state")
+case(10, START + [sign_init(), update("01"), update("02"), final("aa")],
+     START + [sign_init(), update("02"), update("01"), final("aa")], "s s s argument s function",
+     "s s s state s state")
+dsa = [sign_init("CKM_ECDSA"), sign("01", "aa")]
+case(11, START + dsa, START + dsa + dsa, "s s s s past-end past-end", "s s s s s used-up")
+unknown = [sign_init("0x80001234"), sign("01", "aa")]
+case(11, START + unknown, START + unknown * 2, "s s s s past-end past-end", "s s s s s used-up")
+case(12, START + [made(5, "a"), made(6, "b")], START + [made(6, "b"), made(5, "a")], "s s argument s", "s s s s")
+case(13, START + [made(5, "a")], START + [made(5, "a"), made(5, "a")], "s s s past-end", "s s s used-up")
+case(13, START + [login()], START + [login(), login()], "s s s past-end", "s s s state")
+case(14, START + [random("01020304"), random("05060708")],
+     START + [random("01020304"), random("05060708"), random("01020304")], "s s s s past-end", "s s s s used-up")
+two = [INIT, opened(1), opened(2)]
+case(15, two + [label("a", 1)], two + [label("a", 2), label("a", 1)], "s s s argument s", "s s s s s")
+case(15, [INIT, opened(1), opened(2, flags=["CKF_SERIAL_SESSION", "CKF_RW_SESSION"]), label("a", 1)],
+     [INIT, opened(1), opened(2, flags=["CKF_SERIAL_SESSION", "CKF_RW_SESSION"]), label("a", 2)],
+     "s s s argument", "s s s unrecorded")
+case(16, START + [login(), search()], START + [login(), search(), searched(), logout(), closed(1), DONE],
+     "s s s s past-end past-end past-end past-end", "s s s s s s s s")
+case(17, START, START + [searched(), logout(), closed(1), closed(1)], "s s past-end past-end past-end past-end",
+     "s s unrecorded unrecorded s unrecorded")
+bad = sign_init(rv="CKR_KEY_HANDLE_INVALID", key=9)
+case(18, START + [bad, info()], START + [bad, bad, info()], "s s s function s", "s s s s s")
+broken = random("", rv="CKR_DEVICE_ERROR")
+case(19, START + [broken], START + [broken, broken], "s s s past-end", "s s s state")
+case(20, START + [broken, info()], START + [info(), broken, info()], "s s function s s", "s s state s s")
+case(21, START + [token(), slot(False, 2)], START + [slot(False, 2), token(), token()], "s s function s function",
+     "s s s s s")
+lacks = label("a")
+lacks["out"] = {"pTemplate": [{"partial": "unreadable"}]}
+case(22, START + [lacks, info()], START + [label("a"), info()], "s s partial s", "s s partial s")
+case(23, START + [none()], START + [label("a")], "s s no-return", "s s no-return")
+again = [made(5, "a"), label("a", handle=5), lost(5), made(5, "b"), label("b", handle=5)]
+case(24, START + again, START + again, "s s s s s s s", "s s s s s s s")
+case(24, START + again, START + [again[0], again[2], again[3], again[4], again[4]],
+     "s s s function function WRONG function", "s s s s s s s")
+case(25, START + [event(), event(), event("CKR_OK"), info()],
+     START + [event(), event(), event("CKR_OK"), info(), event()], "s s s s s s past-end", "s s s s s s state")
+wrong = login(rv="CKR_PIN_INCORRECT", pin="pin-2")
+case(26, START + [wrong, login()], START + [wrong, login()], "s s s s", "s s s s")
+case(26, START + [wrong, login()], START + [login(), wrong], "s s CKR_PIN_INCORRECT CKR_OK",
+     "s s CKR_PIN_INCORRECT CKR_OK")
+
+
+def write(path, items):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('- {"p11tape": 1}\n')
+        identity = 0
+        for item in items:
+            if "call" in item:
+                identity += 1
+                item = {"call": item["call"], "id": identity, **item}
+            file.write("- " + json.dumps(item) + "\n")
+
+
+def answers(directory, mode, served, made_calls):
+    trace, asked, report = (os.path.join(directory, name) for name in ("t.yaml", "asked.yaml", "report"))
+    write(trace, served)
+    write(asked, made_calls)
+    if os.path.exists(report):
+        os.unlink(report)
+    run = subprocess.run([CALLS, asked, *(str(i + 1) for i in range(len(made_calls)))], text=True, check=False,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         env={**os.environ, "P11TAPE_REPLAY": trace, "P11TAPE_REPLAY_MODE": mode,
+                              "P11TAPE_REPLAY_REPORT": report})
+    if run.returncode > 1:
+        return [run.stderr], []
+    lines = []
+    if os.path.exists(report):
+        with open(report, encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+    kinds = iter([line["kind"] for line in lines if "kind" in line])
+    words = []
+    for word in run.stdout.split():
+        words.append({"same": "s"}.get(word) or (next(kinds, "?") if word == "refused" else word))
+    return words, lines
+
+
+def main():
+    with open(DOCS, encoding="utf-8") as file:
+        rows = {int(number) for number in re.findall(r"^\| (\d+) \| ", file.read(), re.MULTILINE)}
+    failed = rows != {row for row, *_ in CASES}
+    if failed:
+        print("rows without a case, or cases without a row:", sorted(rows ^ {row for row, *_ in CASES}))
+    with tempfile.TemporaryDirectory() as directory:
+        for row, served, made_calls, *expected in CASES:
+            for mode, words in zip(("strict", "lenient", "model"), (expected[0], expected[1], expected[1])):
+                got, lines = answers(directory, mode, served, made_calls)
+                if got == words:
+                    continue
+                failed = True
+                print(f"row {row}, {mode}: expected {' '.join(words)}\n            got {' '.join(got)}")
+                for line in lines:
+                    print("   ", line.get("text", line))
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
