@@ -847,6 +847,27 @@ bool binding_change(const struct tape_function *function, const uintptr_t *words
 	return false;
 }
 
+bool binding_borrow(binding_answers *answers, void *context)
+{
+	size_t before = binding.current;
+	if (before == NONE || !binding.forked)
+		return false;
+	for (size_t i = 0; i < binding.count; i++) {
+		struct loose *own = engine.loose;
+		if (!are_siblings(before, i) || binding.visits[i].failed ||
+		    (binding.visits[i].parked == NULL && count_parked() >= 4 * MAX_PARKED))
+			continue;
+		if (activate(i) && engine.loose != NULL) {
+			loose_go_over(own, engine.loose);
+			if (answers(context))
+				return true;
+			loose_go_over(engine.loose, own);
+		}
+		(void)activate(before);
+	}
+	return false;
+}
+
 bool binding_avoid(const struct record *record, const struct tape_function *function,
                    const uintptr_t *words, binding_equals *equals)
 {

@@ -38,6 +38,14 @@ bool binding_change(const struct tape_function *function, const uintptr_t *words
 bool binding_avoid(const struct record *record, const struct tape_function *function,
                    const uintptr_t *words, binding_equals *equals);
 
+/*
+ * Lenient mode: no call of the trace that is bound answers in the state that there is. Bind in turn those of
+ * the children that were forked with this one, until `answers` says that one does. Returns whether one did;
+ * else all is as it was.
+ */
+typedef bool binding_answers(void *context);
+bool binding_borrow(binding_answers *answers, void *context);
+
 /* A call is about to be used up: where traces are shared (engine.shares) or have lanes. */
 void binding_served(const struct record *record);
 

@@ -703,9 +703,8 @@ static void end_entry(struct sweep *sweep, uint32_t index)
 			put_in_cell(loose, index, key_of(behind, mask));
 	}
 	tape_scope_read(&sweep->scopes, record->function, record->in, behind);
-	entry->changes = entry->barrier || row->class >= TAPE_CLASS_CHANGE ||
-	                 tape_scope_key(before, TAPE_SCOPE_EVERY) !=
-	                         tape_scope_key(behind, TAPE_SCOPE_EVERY);
+	entry->changes = entry->barrier || tape_scope_key(before, TAPE_SCOPE_EVERY) !=
+	                                           tape_scope_key(behind, TAPE_SCOPE_EVERY);
 	if (entry->changes && engine.overlaps)
 		notice_change(sweep, index, wait_blocks(record));
 }
@@ -864,7 +863,7 @@ static bool build(struct loose *loose)
 	for (struct record *r = engine.main.first; r != NULL; r = r->next) {
 		struct entry *entry = &loose->entries[loose->count];
 		entry->record = r;
-		entry->self = mix(mix(r->id, r->call_at), 3);
+		entry->self = mix(mix(mix(r->id, r->call_at), r->seat), 3);
 		loose->count++;
 	}
 	find_blind(loose);
@@ -1366,11 +1365,15 @@ const struct record *loose_missing(uint64_t position)
 	                                         !loose->entries[loose->missing].changes))
 		loose->missing++;
 	for (size_t i = loose->missing; i < loose->count; i++) {
-		const struct entry *entry = &loose->entries[i];
-		if (entry->record->call_at >= position)
+		const struct record *record = loose->entries[i].record;
+		if (record->call_at >= position)
 			break;
-		if (entry->changes && entry->used == 0 && entry->record->return_at < position)
-			return entry->record;
+		if (loose->entries[i].used != 0)
+			continue;
+		/* At the end, those that others hang in have to have come, too. */
+		if ((loose->entries[i].changes && record->return_at < position) ||
+		    (position == UINT64_MAX && record->return_at == NOT_YET && !record->left))
+			return record;
 	}
 	return NULL;
 }
@@ -1398,6 +1401,15 @@ void loose_catch_up(size_t count)
 		tape_arena_reset(&engine.scratch);
 		(void)loose_answer(loose->entries[i].record, loose->entries[i].record->in, first);
 	}
+}
+
+void loose_go_over(struct loose *from, struct loose *to)
+{
+	struct tape_scopes other = to->live;
+	to->live = from->live;
+	from->live = other;
+	if (to->fresh < from->fresh)
+		to->fresh = from->fresh;
 }
 
 uint64_t loose_served(uint64_t *ret_line)

@@ -58,7 +58,10 @@ void loose_pass(const struct record *record);
 /* Whether the call only ends what is there, and was not recorded: it then has ended, and CKR_OK is its answer. */
 bool loose_end(const struct tape_function *function, const struct tape_value *live);
 
-/* The first of the calls that changed something and had returned before `position`, and has not come. */
+/*
+ * The first of the calls that changed something and had returned before `position`, and has not come; for
+ * UINT64_MAX also of those that did not return.
+ */
 const struct record *loose_missing(uint64_t position);
 
 /* The program's handle of a recorded session. */
@@ -66,6 +69,9 @@ uint64_t loose_session(uint64_t recorded);
 
 /* The first `count` calls have been served from another trace that began with them. */
 void loose_catch_up(size_t count);
+
+/* The process goes on in another trace, in the state that it is in. What that one's was goes to the first. */
+void loose_go_over(struct loose *from, struct loose *to);
 
 /* How many of the calls have been served, and the first line of one that was not (0 for none). */
 uint64_t loose_served(uint64_t *ret_line);

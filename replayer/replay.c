@@ -696,6 +696,9 @@ static CK_RV use(struct record *record, const uintptr_t *words, struct tape_valu
 		const uint64_t began = tape_clock_monotonic();
 		if (blocks)
 			wait_for_return(record);
+		/* It may be told of the session before it has its handle. */
+		if (record->notices != NULL)
+			notify_keep(function, words, reading_session(record));
 		notify_during(record, words);
 		if (is_paced())
 			wait_in_call(record, began);
@@ -717,17 +720,36 @@ static CK_RV use(struct record *record, const uintptr_t *words, struct tape_valu
 	return answer(record, words, live, out);
 }
 
+/* The call that came, for those who look for it elsewhere. */
+struct wanted {
+	const struct tape_function *function;
+	const uintptr_t *words;
+	struct tape_value *live;
+	struct record *found;
+};
+
+static bool answers(void *context)
+{
+	struct wanted *wanted = context;
+	struct loose_miss why;
+	wanted->found = loose_find(wanted->function, wanted->words, wanted->live, &why);
+	return wanted->found != NULL;
+}
+
 static CK_RV serve_loosely(const struct tape_function *function, const uintptr_t *words)
 {
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
 	struct loose_miss why;
 	struct record *record;
+	struct wanted wanted = { function, words, live, NULL };
 	if (engine.unrecorded != NULL)
 		return diverge(function, words, REPORT_PROCESS, NULL, -1, engine.unrecorded);
 	do {
 		record = loose_find(function, words, live, &why);
 		if (record == NULL && engine.shares && binding_change(function, words, equals))
 			record = loose_find(function, words, live, &why);
+		if (record == NULL && engine.shares && binding_borrow(answers, &wanted))
+			record = wanted.found;
 		/* The program may call from its function: what answers is looked for again. */
 	} while (TAPE_UNLIKELY(engine.notices != NULL) && record != NULL &&
 	         notify_before(record->call_at));

@@ -5,8 +5,8 @@
 # P11TAPE_SOURCE_DIR, P11TAPE_BUILD_DIR.
 set -euo pipefail
 export LC_ALL=C.UTF-8
-# A test that is about another mode names it.
-export P11TAPE_REPLAY_MODE=strict
+# The mode of every replay, unless a test is about another one and names it.
+export P11TAPE_REPLAY_MODE=${P11TAPE_TEST_MODE:-strict}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

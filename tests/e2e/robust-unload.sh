@@ -49,7 +49,7 @@ replay() { # LOADS OPTION… [-- COMMAND…]
 	check "$loads" "$program" "$recorder" "$loads" odd-module.so "${options[@]}"
 	rm -f report
 	# A thread's first malloc() would map an arena, at a time that differs.
-	MALLOC_ARENA_MAX=1 P11TAPE_REPLAY=$work/t.yaml P11TAPE_REPLAY_MODE=strict P11TAPE_REPLAY_REPORT=$work/report \
+	MALLOC_ARENA_MAX=1 P11TAPE_REPLAY=$work/t.yaml P11TAPE_REPLAY_REPORT=$work/report \
 		"${prefix[@]}" "$program" "$P11TAPE_REPLAYER_SO" "$loads" stays "${options[@]}" >replayed ||
 		fail "replay, ${options[*]}: $?: $(cat replayed)"
 	same "${options[*]}" output replayed

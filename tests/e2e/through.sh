@@ -16,7 +16,7 @@ run recorded env P11TAPE_MODULE="$softhsm" P11TAPE_TRACE="$work/t.yaml" "$throug
 
 # The replay has no token, and no module to find one with.
 mv tokens away
-run replayed env SOFTHSM2_CONF=/nonexistent P11TAPE_REPLAY="$work/t.yaml" P11TAPE_REPLAY_MODE=strict \
+run replayed env SOFTHSM2_CONF=/nonexistent P11TAPE_REPLAY="$work/t.yaml" \
 	P11TAPE_REPLAY_REPORT="$work/report" "$through" "$P11TAPE_REPLAYER_SO"
 [[ $(cat replayed.status) == 0 ]] || fail "replayed: $(tail -n 5 replayed.out)"
 
@@ -32,7 +32,7 @@ grep -q '"summary": {"served": [0-9]*, "unused": 0, "divergences": 0, ' report |
 "$P11TAPE" validate t.yaml
 
 # The fixed point: recording the replay gives the trace again.
-run again env SOFTHSM2_CONF=/nonexistent P11TAPE_REPLAY="$work/t.yaml" P11TAPE_REPLAY_MODE=strict \
+run again env SOFTHSM2_CONF=/nonexistent P11TAPE_REPLAY="$work/t.yaml" \
 	P11TAPE_MODULE="$P11TAPE_REPLAYER_SO" P11TAPE_TRACE="$work/again.yaml" "$through" "$P11TAPE_RECORDER_SO"
 calls_of t.yaml >one
 calls_of again.yaml >two
@@ -40,6 +40,6 @@ same "the replay recorded again" one two
 
 # Block form and canonical form serve as well.
 "$P11TAPE" fmt t.yaml >block.yaml
-run block env SOFTHSM2_CONF=/nonexistent P11TAPE_REPLAY="$work/block.yaml" P11TAPE_REPLAY_MODE=strict \
+run block env SOFTHSM2_CONF=/nonexistent P11TAPE_REPLAY="$work/block.yaml" \
 	"$through" "$P11TAPE_REPLAYER_SO"
 same "the block form's replay" replayed.out block.out

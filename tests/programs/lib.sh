@@ -18,8 +18,8 @@ if [[ -n ${namespaces:-} && -z ${P11TAPE_UNSHARED:-} ]]; then
 	! "${namespaces[@]}" true 2>/dev/null || P11TAPE_UNSHARED=yes exec "${namespaces[@]}" "$0"
 fi
 export LC_ALL=C.UTF-8
-# A test that is about another mode names it.
-export P11TAPE_REPLAY_MODE=strict
+# The mode of every replay, unless a test is about another one and names it.
+export P11TAPE_REPLAY_MODE=${P11TAPE_TEST_MODE:-strict}
 unset "${!XDG_@}"
 
 if [[ -n ${P11TAPE_KEEP:-} ]]; then
