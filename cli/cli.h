@@ -45,6 +45,12 @@ int tape_cli_misused(const char *command);
 /* Print a usage text on standard output. Returns TAPE_EXIT_GOOD. */
 int tape_cli_usage(const char *text);
 
+/*
+ * Ask on the terminal, without an echo, for a line of less than `size` bytes. Returns false where there is no
+ * terminal, or nothing was said.
+ */
+bool tape_cli_ask(char *value, size_t size, const char *format, ...) TAPE_PRINTF(3, 4);
+
 /* Read a whole decimal number that an option was given. */
 bool tape_cli_number(const char *text, uint64_t *ret_number);
 

@@ -324,19 +324,23 @@ static bool is_among(const struct options *options, const struct check_row *row)
 	snprintf(name, sizeof(name), "%s/%s", row->suite, row->name);
 	for (size_t i = 0; i < options->pattern_count; i++)
 		matches |= fnmatch(options->patterns[i], name, 0) == 0;
-	return wanted && asserts && matches &&
-	       (options->target.destructive || !check_needs(row, NEED_DESTRUCTIVE));
+	return wanted && asserts && matches;
 }
 
-static const struct check_row **choose(const struct options *options, const struct check_list *list,
+static const struct check_row **choose(struct options *options, const struct check_list *list,
                                        size_t *ret_count)
 {
 	const struct check_row **rows = malloc((list->count + 1) * sizeof(*rows));
 	uint64_t seen = 0;
 	*ret_count = 0;
-	for (size_t i = 0; rows != NULL && i < list->count; i++)
-		if (is_among(options, list->rows[i]) && seen++ % options->shards == options->shard)
+	for (size_t i = 0; rows != NULL && i < list->count; i++) {
+		if (!is_among(options, list->rows[i]))
+			continue;
+		if (check_needs(list->rows[i], NEED_DESTRUCTIVE) && !options->target.destructive)
+			options->report.left_out++;
+		else if (seen++ % options->shards == options->shard)
 			rows[(*ret_count)++] = list->rows[i];
+	}
 	return rows;
 }
 
@@ -352,22 +356,57 @@ static void print_list(const struct check_row *const *rows, size_t count)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
+/* A slot or a token that the user named is there, or it is an error. */
+static bool has_what_was_named(const struct target *target)
+{
+	if (!target->initializes || target->has_slot || target->slot_count == 0)
+		return true;
+	if (target->slot_is_given)
+		tape_cli_fail("there is no slot %lu: the first one is %lu",
+		              (unsigned long)target->slot, (unsigned long)target->slots[0]);
+	else
+		tape_cli_fail("no slot has a token with the label '%s'", target->token);
+	return false;
+}
+
+/* Where nobody said it and the token wants it; who gives none goes without. */
+static bool ask_for_pin(struct target *target)
+{
+	const CK_TOKEN_INFO *info = &target->token_info;
+	int length = sizeof(info->label);
+	if (!target->has_token || target->has_pin || target->user_logs_in ||
+	    (info->flags & CKF_LOGIN_REQUIRED) == 0 ||
+	    (info->flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0)
+		return false;
+	while (length > 0 && info->label[length - 1] == ' ')
+		length--;
+	target->has_pin =
+		tape_cli_ask(target->pin, sizeof(target->pin),
+	                     "PIN of the user of token '%.*s' (none: go without it): ", length,
+	                     (const char *)info->label);
+	return target->has_pin;
+}
+
 /* What the module lacks for more to be tried, and what to do about it. */
 static void tell_lacks(const struct target *target)
 {
 	if (target->trouble[0] != 0)
-		tape_cli_warn("%s%s", target->trouble,
-		              target->loads && !target->initializes && target->init_args[0] == 0
-		                      ? "; a module that wants a text in pReserved gets it by "
-		                        "--init-args"
-		                      : "");
-	if (!target->initializes)
+		tape_cli_warn("%s", target->trouble);
+	if (!target->initializes) {
+		if (target->loads)
+			tape_cli_warn("does the module find its configuration, its environment, "
+			              "its daemon? One that wants a text in pReserved gets it by "
+			              "--init-args");
 		return;
+	}
 	if (!target->has_slot)
-		tape_cli_warn("there is no slot: nothing behind C_GetSlotList can be tried");
+		tape_cli_warn("there is no slot: nothing behind C_GetSlotList can be tried; is a "
+		              "reader connected, and its service running?");
 	else if (!target->has_token)
-		tape_cli_warn("slot %lu has no initialised token: initialise one, or name another "
-		              "slot with --slot",
+		tape_cli_warn("slot %lu has no initialised token: name another one with --slot or "
+		              "--token, or initialise it: pkcs11-tool --module %s --slot %lu "
+		              "--init-token --label NAME",
+		              (unsigned long)target->slot, target->module,
 		              (unsigned long)target->slot);
 	else if ((target->token_info.flags & CKF_LOGIN_REQUIRED) != 0 && !target->user_logs_in)
 		tape_cli_warn(
@@ -515,6 +554,8 @@ static int run_and_report(struct options *options, const struct check_row *const
 		return tape_cli_fail_at(options->expect, &error);
 	if (report->verdicts[VERDICT_ERROR] != 0)
 		return TAPE_EXIT_BAD;
+	if (report->verdicts[VERDICT_SKIP] == report->done && report->known_count == 0)
+		return tape_cli_fail("nothing could be tried");
 	/* Of a module that is known every change counts. */
 	bool found = report->verdicts[VERDICT_FAIL] != 0 || vanished != 0 ||
 	             (report->known != NULL && report->verdicts[VERDICT_DEVIATION] != 0);
@@ -538,6 +579,16 @@ static int run(struct options *options, const struct check_row *const *rows, siz
 		report->known = &known;
 	}
 	if (run_ask(&options->target, &options->run, &error) < 0) {
+		tape_cli_fail("%s", error.sentence);
+		goto out;
+	}
+	if (!options->target.opens) {
+		tape_cli_fail("%s", options->target.trouble);
+		goto out;
+	}
+	if (!has_what_was_named(&options->target))
+		goto out;
+	if (ask_for_pin(&options->target) && run_ask(&options->target, &options->run, &error) < 0) {
 		tape_cli_fail("%s", error.sentence);
 		goto out;
 	}

@@ -3,14 +3,12 @@
  * p11tape drive: issue a trace's calls to a live module and say what it answers differently.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -155,33 +153,6 @@ static bool add_secret(struct drive_options *options, const char *name, size_t n
 	return true;
 }
 
-/* Ask on the terminal, without an echo. Returns false where there is none, or nothing was said. */
-static bool ask(const struct scan_secret *secret, const char *path, char value[TAPE_PIN_SIZE])
-{
-	struct termios before;
-	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	FILE *terminal = isatty(STDIN_FILENO) && fd >= 0 ? fdopen(fd, "r") : NULL;
-	if (terminal == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
-	bool quiet = tcgetattr(fd, &before) == 0;
-	struct termios silent = before;
-	silent.c_lflag &= ~(tcflag_t)ECHO;
-	quiet = quiet && tcsetattr(fd, TCSAFLUSH, &silent) == 0;
-	dprintf(fd, "%s, which %s presents (%s:%zu): ", secret->name,
-	        tape_functions[secret->function].name.text, path, secret->line);
-	bool good = fgets(value, TAPE_PIN_SIZE, terminal) != NULL;
-	if (quiet)
-		tcsetattr(fd, TCSAFLUSH, &before);
-	dprintf(fd, "\n");
-	fclose(terminal);
-	if (good)
-		value[strcspn(value, "\r\n")] = 0;
-	return good && value[0] != 0;
-}
-
 static const char *option_of(enum scan_user user)
 {
 	return user == SCAN_USER ? "--pin-file, P11TAPE_PIN or "
@@ -205,7 +176,10 @@ static bool find_secrets(struct command *command)
 			if (has_secret(options, secret->name) ||
 			    (secret->wrong && !options->destructive))
 				continue;
-			if (known == NULL && ask(secret, path, value))
+			if (known == NULL &&
+			    tape_cli_ask(value, sizeof(value), "%s, which %s presents (%s:%zu): ",
+			                 secret->name, tape_functions[secret->function].name.text,
+			                 path, secret->line))
 				known = value;
 			if (known == NULL) {
 				tape_cli_fail("%s:%zu: %s presents the secret %s, and nobody says "

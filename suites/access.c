@@ -52,8 +52,8 @@ static enum access access_in(const struct object *object, enum state state)
 static void enter(struct check *c, CK_SESSION_HANDLE session, CK_USER_TYPE user)
 {
 	if (!check_login(c, session, user))
-		check_skip(c, user == CKU_SO ? "the security officer cannot be logged in (--so-pin)"
-		                             : "the user cannot be logged in (--pin)");
+		check_skip(c, user == CKU_SO ? "the security officer cannot be logged in (--so-pin-file)"
+		                             : "the user cannot be logged in (--pin-file)");
 }
 
 static void fill(struct check *c, struct template *t, const struct object *object,

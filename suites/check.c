@@ -303,8 +303,13 @@ void check_error(struct check *c, const char *format, ...)
 
 void check_need_ok(struct check *c, const char *call, CK_RV rv)
 {
-	if (rv != CKR_OK)
-		check_skip(c, "%s returned %s", call_text(c, call), check_rv_name(rv));
+	if (rv == CKR_OK)
+		return;
+	/* The arguments are for the compiler, and names of ours tell nobody anything. */
+	const char *text = call_text(c, call);
+	if (strncmp(text, "C_", 2) != 0)
+		text = "what the check needs first";
+	check_skip(c, "%.*s returned %s", (int)strcspn(text, "("), text, check_rv_name(rv));
 }
 
 /* ---- what the process has -------------------------------------------------------------------- */
@@ -432,6 +437,21 @@ static void find_lists(struct check *c)
 	}
 }
 
+/* The recorder can be loaded whatever the module is like: say what is wrong with that. */
+static _Noreturn void no_list(struct check *c)
+{
+	void *module = dlopen(c->target->module, RTLD_LAZY | RTLD_LOCAL);
+	if (module == NULL) {
+		const char *why = dlerror();
+		check_skip(c, "the module cannot be loaded: %s", why == NULL ? "" : why);
+	}
+	if (dlsym(module, "C_GetFunctionList") == NULL &&
+	    dlsym(module, "C_GetInterfaceList") == NULL)
+		check_skip(c, "the file is no PKCS#11 module: it exports neither "
+		              "C_GetFunctionList nor C_GetInterfaceList");
+	check_skip(c, "the module gives no function list");
+}
+
 void check_load(struct check *c)
 {
 	bool direct = (c->row->needs & NEED_DIRECT) != 0 || c->target->recorder[0] == 0;
@@ -446,7 +466,7 @@ void check_load(struct check *c)
 	}
 	find_lists(c);
 	if (c->p11 == NULL)
-		check_skip(c, "the module gives no function list");
+		no_list(c);
 }
 
 char child_lock[64];

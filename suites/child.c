@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "suites/child.h"
 
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,6 +50,35 @@ static void spare_the_pin(struct check *c)
 		check_skip(c, "no wrong PIN is presented where it could lock the token");
 }
 
+bool child_lacks(const struct check_row *row, const struct target *target, char *reason)
+{
+	const CK_MECHANISM_INFO *info = target_mechanism(target, row->mechanism);
+	bool has_login = (target->token_info.flags & CKF_LOGIN_REQUIRED) != 0;
+	reason[0] = 0;
+	if (check_needs(row, NEED_INIT) && !target->initializes)
+		snprintf(reason, OUTCOME_TEXT, "%s", target->trouble);
+	else if (check_needs(row, NEED_SLOT) && !target->has_slot)
+		snprintf(reason, OUTCOME_TEXT, "the module has no slot");
+	else if (check_needs(row, NEED_TOKEN) && !target->has_token)
+		snprintf(reason, OUTCOME_TEXT, "there is no initialised token in slot %lu",
+		         (unsigned long)target->slot);
+	else if (check_needs(row, NEED_PLUG) &&
+	         (target->unplug[0] == 0 || target->plug[0] == 0))
+		snprintf(reason, OUTCOME_TEXT,
+		         "nothing was said of how the token is taken out (--unplug, --plug)");
+	else if (row->mechanism_flags != 0 &&
+	         (info == NULL || (info->flags & row->mechanism_flags) == 0))
+		snprintf(reason, OUTCOME_TEXT, "the token does not list %s for it",
+		         check_mechanism_name(row->mechanism));
+	else if (check_needs(row, NEED_USER) && has_login && !target->user_logs_in)
+		snprintf(reason, OUTCOME_TEXT,
+		         "the user cannot be logged in without a PIN (--pin-file)");
+	else if (check_needs(row, NEED_SO) && !target->so_logs_in)
+		snprintf(reason, OUTCOME_TEXT,
+		         "the security officer cannot be logged in without a PIN (--so-pin-file)");
+	return reason[0] != 0;
+}
+
 static void prepare(struct check *c)
 {
 	const struct target *target = c->target;
@@ -60,14 +90,7 @@ static void prepare(struct check *c)
 		check_skip(c, "the module has no function list of PKCS#11 3.2");
 	if (check_needs(c->row, NEED_INIT))
 		NEED_OK(c, check_initialize(c));
-	if (check_needs(c->row, NEED_SLOT) && !target->has_slot)
-		check_skip(c, "the module has no slot");
 	c->slot = target->slot;
-	if (check_needs(c->row, NEED_TOKEN) && !target->has_token)
-		check_skip(c, "there is no initialised token in slot %lu",
-		           (unsigned long)target->slot);
-	if (check_needs(c->row, NEED_PLUG) && (target->unplug[0] == 0 || target->plug[0] == 0))
-		check_skip(c, "nothing was said of how the token is taken out (--unplug, --plug)");
 	if (check_needs(c->row, NEED_WRONG_PIN))
 		spare_the_pin(c);
 	if (check_needs(c->row, NEED_SESSION))
@@ -75,9 +98,9 @@ static void prepare(struct check *c)
 	if (check_needs(c->row, NEED_USER) &&
 	    (target->token_info.flags & CKF_LOGIN_REQUIRED) != 0 &&
 	    !check_login(c, c->session, CKU_USER))
-		check_skip(c, "the user cannot be logged in without a PIN (--pin)");
+		check_skip(c, "the user, who could log in before, cannot");
 	if (check_needs(c->row, NEED_SO) && !check_login(c, c->session, CKU_SO))
-		check_skip(c, "the security officer cannot be logged in without a PIN (--so-pin)");
+		check_skip(c, "the security officer, who could log in before, cannot");
 }
 
 static void body(void **state)
@@ -229,6 +252,11 @@ static bool try_login(struct check *c, const struct target *target, CK_USER_TYPE
 static void ask(struct check *c)
 {
 	struct target *target = asked;
+	void *module = dlopen(target->module, RTLD_LAZY | RTLD_LOCAL);
+	target->opens = module != NULL;
+	check_load(c);
+	if (module != NULL)
+		dlclose(module);
 	CK_VERSION newest = c->p11->version;
 	target->loads = true;
 	if (c->p30 != NULL)
@@ -259,7 +287,7 @@ static void ask(struct check *c)
 void child_ask(struct target *target, struct outcome *outcome)
 {
 	static const struct check_row row = {
-		.suite = "target", .name = "ask", .needs = NEED_LOADED, .run = ask
+		.suite = "target", .name = "ask", .needs = NEED_FILE, .run = ask
 	};
 	asked = target;
 	child_run(&row, target, outcome);

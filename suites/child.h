@@ -12,6 +12,12 @@
  * Run a check in this process, which was forked for it, and end what it began. Everything goes to
  * `outcome`; whatever the process does after that, or instead, is the runner's to see.
  */
+/*
+ * Whether it is known beforehand, from asking, that the module does not offer what the check needs; says so in
+ * `reason`, of OUTCOME_TEXT characters.
+ */
+bool child_lacks(const struct check_row *row, const struct target *target, char *reason);
+
 void child_run(const struct check_row *row, const struct target *target, struct outcome *outcome);
 
 /* Ask the module everything that struct target says was found out. As a check, in its own process. */

@@ -552,7 +552,7 @@ static void login_meanwhile(struct check *c)
 		check_skip(c, "the token wants no login");
 	if (out) {
 		if (!check_login(c, c->session, CKU_USER))
-			check_skip(c, "the user cannot be logged in without a PIN (--pin)");
+			check_skip(c, "the user cannot be logged in without a PIN (--pin-file)");
 		object_template(c, &t, OBJECT_DATA);
 		template_bool(&t, CKA_PRIVATE, true);
 		data = object_create(c, &t);
@@ -561,7 +561,7 @@ static void login_meanwhile(struct check *c)
 	if (out)
 		NEED_OK(c, c->p11->C_Logout(c->session));
 	else if (!check_login(c, c->session, CKU_USER))
-		check_skip(c, "the user cannot be logged in without a PIN (--pin)");
+		check_skip(c, "the user cannot be logged in without a PIN (--pin-file)");
 	CK_RV rv = next(c, c->session, found, 64, &got);
 	check_note(c, "C_FindObjects then returned %s", check_rv_name(rv));
 	EXPECT_CODE(c, 252, "C_FindObjects", rv, CKR_OK, CKR_OPERATION_NOT_INITIALIZED);

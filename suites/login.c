@@ -67,7 +67,7 @@ static const char *need_pin(struct check *c, CK_USER_TYPE type)
 		check_skip(c, "the token asks for the PIN itself");
 	if (!works)
 		check_skip(c, "no PIN of %s is known to work",
-		           type == CKU_SO ? "the security officer (--so-pin)" : "the user (--pin)");
+		           type == CKU_SO ? "the security officer (--so-pin-file)" : "the user (--pin-file)");
 	return states_pin(c, type);
 }
 
@@ -218,7 +218,7 @@ static void across_sessions(struct check *c)
 	states_enter(c, &situations[2], &sessions);
 	for (int i = 0; i < 3; i++) {
 		if (!check_login(c, (i & 1) == 0 ? sessions.ro : sessions.rw, CKU_USER))
-			check_skip(c, "the user cannot be logged in without a PIN (--pin)");
+			check_skip(c, "the user cannot be logged in without a PIN (--pin-file)");
 		states_expect(c, 118, &sessions, LOGIN_USER);
 		EXPECT_RV(c, 118, c->p11->C_Logout((i & 1) == 0 ? sessions.rw : sessions.ro),
 		          CKR_OK);

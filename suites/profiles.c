@@ -323,7 +323,7 @@ static void extended_case(struct check *c)
 		STEP(c, &scene, c->p11->C_GetMechanismInfo(c->slot, mechanisms[i], &info));
 	}
 	if (!check_login(c, c->session, CKU_USER))
-		check_skip(c, "the user cannot be logged in without a PIN (--pin)");
+		check_skip(c, "the user cannot be logged in without a PIN (--pin-file)");
 	template_clear(&t);
 	template_bool(&t, CKA_TOKEN, true);
 	(void)search(c, &scene, &t);
@@ -355,7 +355,7 @@ static void authentication_case(struct check *c)
 	CK_ULONG size = sizeof(signature);
 	open_scene(c, &scene, AUTHENTICATION, CKF_RW_SESSION);
 	if (!check_login(c, c->session, CKU_USER))
-		check_skip(c, "the user cannot be logged in without a PIN (--pin)");
+		check_skip(c, "the user cannot be logged in without a PIN (--pin-file)");
 	make_keys(c);
 	template_clear(&t);
 	template_bool(&t, CKA_TOKEN, true);

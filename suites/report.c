@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "suites/report.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/buf.h"
@@ -115,13 +116,99 @@ static void text_result(struct report *report, const struct result *result)
 	}
 }
 
-static void text_end(const struct report *report, size_t vanished)
+/* "the token does not list … for it" */
+static void put_reason(char *to, size_t room, const char *reason)
+{
+	size_t used = 0;
+	while (*reason != 0 && used + sizeof("…") < room) {
+		size_t word = strcspn(reason, " ,:;()");
+		bool name = strncmp(reason, "CKM_", 4) == 0 || strncmp(reason, "CKA_", 4) == 0 ||
+		            strncmp(reason, "0x", 2) == 0;
+		if (word == 0)
+			to[used++] = *reason++;
+		else if (name)
+			used += (size_t)snprintf(to + used, room - used, "…");
+		else
+			used += (size_t)snprintf(to + used, room - used, "%.*s", (int)word, reason);
+		reason += word;
+		if (used >= room)
+			used = room - 1;
+	}
+	to[used] = 0;
+}
+
+static void count_skip(struct report *report, const char *reason)
+{
+	char text[sizeof(report->skipped[0].reason)];
+	put_reason(text, sizeof(text), reason);
+	for (size_t i = 0; i < REPORT_REASONS; i++) {
+		struct skipped *skipped = &report->skipped[i];
+		if (skipped->count != 0 && strcmp(skipped->reason, text) != 0)
+			continue;
+		memcpy(skipped->reason, text, sizeof(text));
+		skipped->count++;
+		return;
+	}
+}
+
+#define REASONS_SHOWN 6
+
+static int by_count(const void *one, const void *two)
+{
+	size_t a = ((const struct skipped *)one)->count, b = ((const struct skipped *)two)->count;
+	return a > b ? -1 : a < b;
+}
+
+static void text_skipped(struct report *report)
+{
+	size_t others = report->verdicts[VERDICT_SKIP];
+	qsort(report->skipped, REPORT_REASONS, sizeof(report->skipped[0]), by_count);
+	for (size_t i = 0; i < REASONS_SHOWN && report->skipped[i].count != 0; i++) {
+		fprintf(report->to, "%7zu skipped: %s\n", report->skipped[i].count,
+		        report->skipped[i].reason);
+		others -= report->skipped[i].count;
+	}
+	if (others != 0)
+		fprintf(report->to, "%7zu skipped for other reasons (-v shows them)\n", others);
+}
+
+/* A text of CK_INFO or CK_TOKEN_INFO without the blanks that fill it. */
+static void put_padded(FILE *to, const CK_UTF8CHAR *text, int size)
+{
+	while (size > 0 && (text[size - 1] == ' ' || text[size - 1] == 0))
+		size--;
+	fprintf(to, "%.*s", size, (const char *)text);
+}
+
+/* What was tried, in a line: "SoftHSM, Implementation of PKCS11, 2.6, slot 0, token 'lab', rules of 2.40". */
+static void text_target(const struct report *report)
+{
+	const struct target *target = report->target;
+	const CK_INFO *info = &target->info;
+	put_padded(report->to, info->manufacturerID, sizeof(info->manufacturerID));
+	fputs(", ", report->to);
+	put_padded(report->to, info->libraryDescription, sizeof(info->libraryDescription));
+	fprintf(report->to, ", %u.%u", info->libraryVersion.major, info->libraryVersion.minor);
+	if (target->has_slot)
+		fprintf(report->to, ", slot %lu", (unsigned long)target->slot);
+	if (target->has_token) {
+		fputs(", token '", report->to);
+		put_padded(report->to, target->token_info.label, sizeof(target->token_info.label));
+		fputc('\'', report->to);
+	}
+	fprintf(report->to, ", rules of %u.%u\n", target->spec >> 8, target->spec & 0xff);
+}
+
+static void text_end(struct report *report, size_t vanished)
 {
 	for (size_t i = 0; i < REPORT_ALIKE; i++)
 		if (report->alike[i].more != 0)
 			fprintf(report->to, "%zu more findings like that of %s\n",
 			        report->alike[i].more, report->alike[i].name);
 	uint64_t taken = tape_clock_monotonic() - report->began;
+	text_skipped(report);
+	if (report->target->initializes)
+		text_target(report);
 	fprintf(report->to,
 	        "%zu checks in %llu.%llu s: %zu passed, %zu failed, %zu deviations, %zu skipped, "
 	        "%zu "
@@ -130,6 +217,10 @@ static void text_end(const struct report *report, size_t vanished)
 	        (unsigned long long)(taken / 100000000u % 10), report->verdicts[VERDICT_PASS],
 	        report->verdicts[VERDICT_FAIL], report->verdicts[VERDICT_DEVIATION],
 	        report->verdicts[VERDICT_SKIP], report->verdicts[VERDICT_ERROR]);
+	if (report->left_out != 0)
+		fprintf(report->to,
+		        "not tried without --destructive, for they change the token: %zu\n",
+		        report->left_out);
 	if (report->kept)
 		fprintf(report->to, "p11tape drive EVIDENCE -m %s repeats the calls of a finding\n",
 		        report->target->module);
@@ -285,6 +376,8 @@ void report_begin(struct report *report)
 void report_add(struct report *report, const struct result *result)
 {
 	bool known = report->known != NULL && baseline_meet(report->known, result);
+	if (result->outcome.verdict == VERDICT_SKIP)
+		count_skip(report, result->outcome.reason);
 	report->done++;
 	report->kept |= result->trace[0] != 0;
 	if (known)

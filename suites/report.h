@@ -20,6 +20,13 @@ struct alike {
 };
 #define REPORT_ALIKE 1024 /* a power of two */
 
+/* Why checks were skipped: names and numbers are left out, so that one reason is one. */
+struct skipped {
+	char reason[100];
+	size_t count; /* 0 where the entry is free */
+};
+#define REPORT_REASONS 256
+
 struct report {
 	FILE *to;
 	enum report_format format;
@@ -29,13 +36,15 @@ struct report {
 	const char *evidence; /* the directory's name */
 	/* Print the last calls of a trace, each on a line behind `indent`; or NULL. */
 	void (*show_calls)(FILE *to, const char *indent, const char *path);
-	bool kept; /* some trace is */
+	bool kept;       /* some trace is */
+	size_t left_out; /* checks that nobody asked for because they change the token */
 	size_t total, done;
 	size_t verdicts[VERDICT_COUNT];
 	struct baseline *known; /* what is known of the module, or NULL */
 	size_t known_count;     /* findings that are; they are not among `verdicts` */
 	uint64_t began;         /* monotonic nanoseconds */
 	struct alike alike[REPORT_ALIKE];
+	struct skipped skipped[REPORT_REASONS];
 };
 
 /* Look a format up by its name. */

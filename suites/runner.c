@@ -368,18 +368,14 @@ static int start_one(struct run *run, const struct check_row *row, struct target
 	return 0;
 }
 
-/* No process is made for a mechanism that the token does not list: most tokens list few. */
-static bool is_listed(struct run *run, const struct check_row *row)
+/* No process is made for what is known to be lacking: most tokens list few mechanisms. */
+static bool can_be_tried(struct run *run, const struct check_row *row)
 {
 	struct result result = {
 		.row = row, .outcome = { .ended = true, .closed = true, .verdict = VERDICT_SKIP }
 	};
-	const CK_MECHANISM_INFO *info = target_mechanism(run->target, row->mechanism);
-	if (row->mechanism_flags == 0 ||
-	    (info != NULL && (info->flags & row->mechanism_flags) != 0))
+	if (!child_lacks(row, run->target, result.outcome.reason))
 		return true;
-	snprintf(result.outcome.reason, sizeof(result.outcome.reason),
-	         "the token does not list %s for it", check_mechanism_name(row->mechanism));
 	run->report(run->context, &result);
 	return false;
 }
@@ -410,7 +406,7 @@ int run_checks(const struct check_row *const *rows, size_t count, const struct t
 	for (int alone = 0; alone < 2; alone++)
 		for (size_t i = 0; i < count && result == 0 && !(options->first && run.found); i++)
 			if (((rows[i]->needs & NEED_ALONE) != 0) == (alone != 0) &&
-			    is_listed(&run, rows[i]))
+			    can_be_tried(&run, rows[i]))
 				result = start_one(&run, rows[i], NULL, error);
 	while (is_busy(&run))
 		wait_for_one(&run);

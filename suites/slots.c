@@ -607,7 +607,7 @@ static void pin_expired(struct check *c)
 	if ((token_info(c)->flags & CKF_USER_PIN_TO_BE_CHANGED) == 0)
 		check_skip(c, "CKF_USER_PIN_TO_BE_CHANGED is not set");
 	if (!check_login(c, c->session, CKU_USER))
-		check_skip(c, "the user cannot be logged in without a PIN (--pin)");
+		check_skip(c, "the user cannot be logged in without a PIN (--pin-file)");
 	object_template(c, &t, OBJECT_DATA);
 	template_bool(&t, CKA_PRIVATE, true);
 	EXPECT_RV(c, 83, c->p11->C_CreateObject(c->session, t.entry, t.count, &object),

@@ -36,7 +36,8 @@ struct target {
 	CK_SLOT_ID slot;
 
 	/* What was found out. */
-	bool loads;               /* dlopen() and discovery worked */
+	bool opens;               /* dlopen() of the file worked */
+	bool loads;               /* and it gives a function list */
 	bool initializes;         /* C_Initialize returned CKR_OK */
 	bool has_slot, has_token; /* a slot; an initialised token in it */
 	bool user_logs_in, so_logs_in;

@@ -46,6 +46,20 @@ grep -q 'finalize/reserved' rule.out || fail "no check of R-051: $(<rule.out)"
 "$P11TAPE" check --list --shard 3/3 >shard3
 diff <(sort list) <(sort shard1 shard2 shard3) || fail "three shards are not the whole"
 
+# What cannot be tried is said at once, with what to do about it.
+echo 'no module' >text.so
+run text "$P11TAPE" check -m ./text.so
+[[ $(<text.status) == 2 ]] || fail "a text: status $(<text.status)"
+grep -q 'cannot be loaded' text.out || fail "a text: $(<text.out)"
+run slot "${check[@]}" --slot 99
+[[ $(<slot.status) == 2 ]] || fail "a slot that is not there: status $(<slot.status)"
+grep -q 'there is no slot 99' slot.out || fail "a slot that is not there: $(<slot.out)"
+run unset env SOFTHSM2_CONF=/nonexistent "${check[@]}" --suite login
+[[ $(<unset.status) == 2 ]] || fail "without a configuration: status $(<unset.status)"
+grep -q 'nothing could be tried' unset.out || fail "without a configuration: $(<unset.out)"
+run pinless env -u P11TAPE_PIN "${check[@]}" 'login/table/*'
+grep -q -e '--pin-file' pinless.out || fail "without a PIN: $(<pinless.out)"
+
 # What is known is no fail; what is new or gone is.
 run bless "${check[@]}" --suite finalize --expect known.yaml --bless
 [[ $(<bless.status) == 0 ]] || fail "--bless: $(<bless.out)"
