@@ -52,8 +52,9 @@ static enum access access_in(const struct object *object, enum state state)
 static void enter(struct check *c, CK_SESSION_HANDLE session, CK_USER_TYPE user)
 {
 	if (!check_login(c, session, user))
-		check_skip(c, user == CKU_SO ? "the security officer cannot be logged in (--so-pin-file)"
-		                             : "the user cannot be logged in (--pin-file)");
+		check_skip(c, user == CKU_SO
+		                      ? "the security officer cannot be logged in (--so-pin-file)"
+		                      : "the user cannot be logged in (--pin-file)");
 }
 
 static void fill(struct check *c, struct template *t, const struct object *object,
@@ -302,8 +303,6 @@ static void key_after_logout(struct check *c)
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */
-
-void suite_access(struct check_list *list);
 
 static void add_deeds(struct check_list *list, size_t o, unsigned int s)
 {

@@ -340,8 +340,6 @@ static void null_name(struct check *c)
 
 /* ---- the list ------------------------------------------------------------------------------------------ */
 
-void suite_async(struct check_list *list);
-
 void suite_async(struct check_list *list)
 {
 	static const char *const functions[] = { "C_AsyncComplete", "C_AsyncGetID", "C_AsyncJoin" };

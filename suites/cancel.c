@@ -335,8 +335,6 @@ static void null_idle(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_cancel(struct check_list *list);
-
 static void add_session_cancel(struct check_list *list)
 {
 	static const struct {

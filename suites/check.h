@@ -267,4 +267,11 @@ const char *check_name(enum tape_group group, uint64_t value);
 const char *check_attribute_name(CK_ATTRIBUTE_TYPE type);
 const char *check_mechanism_name(CK_MECHANISM_TYPE type);
 
+/* ---- the suites -------------------------------------------------------------------------------------- */
+
+/* Each adds its checks to the list. */
+#define SUITE(name, what, sections) void suite_##name(struct check_list *list);
+#include "suites/suites.def"
+#undef SUITE
+
 #endif

@@ -316,8 +316,6 @@ static void trust_defaults(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_classes(struct check_list *list);
-
 static void add_trust(struct check_list *list)
 {
 	static const char *const hashes[] = { "trusted", "distrusted" };

@@ -319,8 +319,6 @@ static void concurrent(struct check *c)
 	EXPECT_CODE(c, 113, "C_GetSessionInfo", session_info(c, c->session), CKR_OK);
 }
 
-void suite_closeall(struct check_list *list);
-
 void suite_closeall(struct check_list *list)
 {
 	check_add(

@@ -164,8 +164,6 @@ static void codes(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_codes(struct check_list *list);
-
 void suite_codes(struct check_list *list)
 {
 	for (unsigned int f = 0; f < TAPE_FN_COUNT; f++) {

@@ -358,8 +358,6 @@ static void to_token_read_only(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_copy(struct check_list *list);
-
 static void add(struct check_list *list, struct check_row row, size_t specimen, uintptr_t b,
                 const char *family, const char *member)
 {

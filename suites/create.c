@@ -611,8 +611,6 @@ static void rsa_tells(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_create(struct check_list *list);
-
 static void add(struct check_list *list, struct check_row row, size_t specimen, uintptr_t b,
                 const char *family, const char *member)
 {

@@ -4,7 +4,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-#include "suites/crypto_keys.h"
+#include "suites/keys.h"
 
 const struct crypto_verb_info crypto_verbs[VERB_COUNT] = {
 	[VERB_DIGEST] = { "C_Digest", CKF_DIGEST, 0, TAPE_FN_C_DigestInit, TAPE_FN_C_Digest,
@@ -148,10 +148,10 @@ static void pair_templates(const struct check *c, struct template *private, stru
 	template_ulong(private, CKA_KEY_TYPE, key_types[type].type);
 	template_ulong(public, CKA_KEY_TYPE, key_types[type].type);
 	if (type == CRYPTO_KEY_EDWARDS) {
-		template_bytes(private, CKA_EC_PARAMS, edwards_params, sizeof(edwards_params));
-		template_bytes(private, CKA_VALUE, edwards_value, sizeof(edwards_value));
-		template_bytes(public, CKA_EC_PARAMS, edwards_params, sizeof(edwards_params));
-		template_bytes(public, CKA_EC_POINT, edwards_point, sizeof(edwards_point));
+		template_bytes(private, CKA_EC_PARAMS, ed25519_params, sizeof(ed25519_params));
+		template_bytes(private, CKA_VALUE, ed25519_value, sizeof(ed25519_value));
+		template_bytes(public, CKA_EC_PARAMS, ed25519_params, sizeof(ed25519_params));
+		template_bytes(public, CKA_EC_POINT, ed25519_point, sizeof(ed25519_point));
 	}
 	if (type == CRYPTO_KEY_DSA || type == CRYPTO_KEY_ML_DSA) {
 		template_remove(private, CKA_EC_PARAMS);
@@ -162,13 +162,13 @@ static void pair_templates(const struct check *c, struct template *private, stru
 	}
 	for (int i = 0; i < 2 && type == CRYPTO_KEY_DSA; i++) {
 		struct template *t = i == 0 ? private : public;
-		template_bytes(t, CKA_PRIME, dsa_prime, sizeof(dsa_prime));
-		template_bytes(t, CKA_SUBPRIME, dsa_subprime, sizeof(dsa_subprime));
-		template_bytes(t, CKA_BASE, dsa_base, sizeof(dsa_base));
+		template_bytes(t, CKA_PRIME, group_prime, sizeof(group_prime));
+		template_bytes(t, CKA_SUBPRIME, group_subprime, sizeof(group_subprime));
+		template_bytes(t, CKA_BASE, group_base, sizeof(group_base));
 		if (i == 0)
-			template_bytes(t, CKA_VALUE, dsa_private, sizeof(dsa_private));
+			template_bytes(t, CKA_VALUE, group_private, sizeof(group_private));
 		else
-			template_bytes(t, CKA_VALUE, dsa_public, sizeof(dsa_public));
+			template_bytes(t, CKA_VALUE, group_public, sizeof(group_public));
 	}
 }
 

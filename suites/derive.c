@@ -938,8 +938,6 @@ static void add_history(struct check_list *list, const struct derivation *d)
 	}
 }
 
-void suite_derive(struct check_list *list);
-
 void suite_derive(struct check_list *list)
 {
 	static const char *const points[] = { "not-on-curve", "zero",   "short", "long",

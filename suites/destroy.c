@@ -251,8 +251,6 @@ static void size(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_destroy(struct check_list *list);
-
 static void add(struct check_list *list, struct check_row row, size_t specimen, uintptr_t b,
                 const char *family, const char *member)
 {

@@ -172,8 +172,6 @@ static void key_sensitive(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_digest(struct check_list *list);
-
 void suite_digest(struct check_list *list)
 {
 	static const char *const handles[] = { "zero", "unknown", "data" };

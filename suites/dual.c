@@ -209,8 +209,6 @@ static void one(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_dual(struct check_list *list);
-
 void suite_dual(struct check_list *list)
 {
 	const struct {

@@ -421,8 +421,6 @@ static void add_ctr(struct check_list *list, enum crypto_verb verb)
 	check_add(list, row, "counter-overflow/%s", crypto_verbs[verb].name);
 }
 
-void suite_encrypt(struct check_list *list);
-
 void suite_encrypt(struct check_list *list)
 {
 	for (enum crypto_verb verb = VERB_ENCRYPT; verb <= VERB_DECRYPT; verb++) {

@@ -714,8 +714,6 @@ static void child_exits(struct check *c)
 	EXPECT_RV(c, 214, object_read(c, object, CKA_CLASS, &class, sizeof(class), &size), CKR_OK);
 }
 
-void suite_finalize(struct check_list *list);
-
 void suite_finalize(struct check_list *list)
 {
 	check_add(list,

@@ -719,8 +719,6 @@ static void add_known(struct check_list *list)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_find(struct check_list *list);
-
 static void add_matches(struct check_list *list, size_t s)
 {
 	for (size_t f = 0; f < fact_count; f++) {

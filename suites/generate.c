@@ -733,8 +733,6 @@ static void add_arguments(struct check_list *list, const struct generator *g)
 	check_add(list, row, "null-mechanism");
 }
 
-void suite_generate(struct check_list *list);
-
 void suite_generate(struct check_list *list)
 {
 	static const CK_MECHANISM_TYPE parameters[] = { CKM_DH_PKCS_PARAMETER_GEN,

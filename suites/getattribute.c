@@ -705,8 +705,6 @@ static void nss_trust(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_getattribute(struct check_list *list);
-
 static void add(struct check_list *list, struct check_row row, size_t subject, const char *name)
 {
 	/* Objects that are in the token are looked at whether or not there is a PIN. */

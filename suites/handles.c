@@ -297,8 +297,6 @@ static void null_pointer(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_handles(struct check_list *list);
-
 static void add_session_checks(struct check_list *list, enum tape_function_id id)
 {
 	for (unsigned int which = 0; which < SESSION_CASES; which++) {

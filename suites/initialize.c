@@ -465,8 +465,6 @@ static unsigned short case_rule(unsigned int which, CK_FLAGS flags)
 	return locking ? 44 : 43;
 }
 
-void suite_initialize(struct check_list *list);
-
 void suite_initialize(struct check_list *list)
 {
 	check_add(list, CHECK(no_arguments, NEED_LOADED, "no arguments are good arguments", 38),

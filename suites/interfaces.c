@@ -529,8 +529,6 @@ static void layout(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_interfaces(struct check_list *list);
-
 static void add_lists(struct check_list *list)
 {
 	check_add(

@@ -658,8 +658,6 @@ static void add_sealing(struct check_list *list, const char *name, const void *c
 	}
 }
 
-void suite_kem(struct check_list *list);
-
 void suite_kem(struct check_list *list)
 {
 	static const CK_MECHANISM_TYPE others[] = { CKM_SHA256, CKM_AES_ECB, CKM_ECDSA,

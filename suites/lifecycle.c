@@ -476,8 +476,6 @@ static void exponent(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_lifecycle(struct check_list *list);
-
 static const char *const secrecies[] = { "unextractable", "sensitive-unextractable", "open",
 	                                 "sensitive" };
 

@@ -5,10 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUITE(name, what, sections) extern void suite_##name(struct check_list *list);
-#include "suites/suites.def"
-#undef SUITE
-
 const struct suite suites[] = {
 #define SUITE(name, what, sections) { #name, what, sections, suite_##name },
 #include "suites/suites.def"

@@ -67,7 +67,8 @@ static const char *need_pin(struct check *c, CK_USER_TYPE type)
 		check_skip(c, "the token asks for the PIN itself");
 	if (!works)
 		check_skip(c, "no PIN of %s is known to work",
-		           type == CKU_SO ? "the security officer (--so-pin-file)" : "the user (--pin-file)");
+		           type == CKU_SO ? "the security officer (--so-pin-file)"
+		                          : "the user (--pin-file)");
 	return states_pin(c, type);
 }
 
@@ -684,8 +685,6 @@ static void locked_pin(struct check *c)
 }
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
-
-void suite_login(struct check_list *list);
 
 static void add_table(struct check_list *list, enum way way)
 {

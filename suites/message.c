@@ -896,8 +896,6 @@ static void add_signer(struct check_list *list, const struct signer *signer)
 	}
 }
 
-void suite_message(struct check_list *list);
-
 void suite_message(struct check_list *list)
 {
 	static const enum tape_function_id begun[] = {

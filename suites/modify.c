@@ -332,8 +332,6 @@ static void hides(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_modify(struct check_list *list);
-
 static void add(struct check_list *list, struct check_row row, size_t specimen, uintptr_t b,
                 const char *family, const char *member)
 {

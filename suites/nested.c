@@ -303,8 +303,6 @@ static void bad_array(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_nested(struct check_list *list);
-
 static void add(struct check_list *list, struct check_row row, size_t a, uintptr_t b,
                 const char *name)
 {

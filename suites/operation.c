@@ -475,8 +475,6 @@ static void add_not_for(struct check_list *list)
 	}
 }
 
-void suite_operation(struct check_list *list);
-
 void suite_operation(struct check_list *list)
 {
 	for (enum crypto_verb verb = VERB_DIGEST; verb < VERB_COUNT; verb++) {

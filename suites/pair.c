@@ -77,9 +77,9 @@ static void fill_dh(struct check *c, struct template *t)
 static void fill_dsa(struct check *c, struct template *t)
 {
 	(void)c;
-	template_bytes(t, CKA_SUBPRIME, dsa_subprime, sizeof(dsa_subprime));
-	template_bytes(t, CKA_BASE, dsa_base, sizeof(dsa_base));
-	template_bytes(t, CKA_PRIME, dsa_prime, sizeof(dsa_prime));
+	template_bytes(t, CKA_SUBPRIME, group_subprime, sizeof(group_subprime));
+	template_bytes(t, CKA_BASE, group_base, sizeof(group_base));
+	template_bytes(t, CKA_PRIME, group_prime, sizeof(group_prime));
 }
 
 static void fill_parameter_set(struct check *c, struct template *t)
@@ -834,8 +834,6 @@ static void exhausted(struct check *c)
 	EXPECT(c, 280, object_ulong(c, p.private_key, CKA_HSS_KEYS_REMAINING) == 0,
 	       "the key is used up, and CKA_HSS_KEYS_REMAINING is not 0");
 }
-
-void suite_pair(struct check_list *list);
 
 void suite_pair(struct check_list *list)
 {

@@ -567,8 +567,6 @@ static void init_token_label(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_pins(struct check_list *list);
-
 static void add_setting(struct check_list *list)
 {
 	static const unsigned int writable[] = { 1, 4, 6 };

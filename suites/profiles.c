@@ -420,8 +420,6 @@ static void certificates_case_made(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_profiles(struct check_list *list);
-
 void suite_profiles(struct check_list *list)
 {
 	static const unsigned short rules[] = { 302, 304, 305, 306, 307, 308 };

@@ -278,8 +278,6 @@ static void no_rng(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_random(struct check_list *list);
-
 void suite_random(struct check_list *list)
 {
 	static const size_t sizes[] = { 1,    2,    7,    8,    9,     15,    16,      17,     31,

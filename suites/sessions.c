@@ -509,8 +509,6 @@ static void session_first(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_sessions(struct check_list *list);
-
 static void add_opening(struct check_list *list)
 {
 	/* The read-write situations, and one read-only for those who have no other. */

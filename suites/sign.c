@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "suites/crypto.h"
-#include "suites/crypto_keys.h"
+#include "suites/keys.h"
 
 static const struct oracle_bytes nothing = { NULL, 0 };
 
@@ -624,8 +624,6 @@ static void add_others(struct check_list *list)
 	                "C_VerifySignatureUpdate that fails ends the operation", 167, 314),
 	          "verify-signature-update");
 }
-
-void suite_sign(struct check_list *list);
 
 void suite_sign(struct check_list *list)
 {

@@ -957,8 +957,6 @@ static void event_reserved(struct check *c)
 
 /* ---- the list ---------------------------------------------------------------------------------------- */
 
-void suite_slots(struct check_list *list);
-
 static void add_list(struct check_list *list, unsigned int id)
 {
 	enum need need = id == MECHANISMS ? NEED_TOKEN : NEED_INIT;

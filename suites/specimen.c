@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "suites/keys.h"
-#include "suites/specimen-keys.h"
 
 /* ---- specimens ------------------------------------------------------------------------------- */
 

@@ -438,8 +438,6 @@ static void null_state(struct check *c)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-void suite_state(struct check_list *list);
-
 void suite_state(struct check_list *list)
 {
 	static const char *const spoiled[] = { "nothing", "one-byte", "cut",

@@ -35,7 +35,9 @@ void states_enter(struct check *c, const struct situation *situation, struct ses
 	if (situation->login == LOGIN_USER && !check_login(c, c->session, CKU_USER))
 		check_skip(c, "the user cannot be logged in without a PIN (--pin-file)");
 	if (situation->login == LOGIN_OFFICER && !check_login(c, c->session, CKU_SO))
-		check_skip(c, "the security officer cannot be logged in without a PIN (--so-pin-file)");
+		check_skip(
+			c,
+			"the security officer cannot be logged in without a PIN (--so-pin-file)");
 }
 
 CK_STATE states_expected(enum login login, bool rw)

@@ -482,8 +482,6 @@ static void not_after_close(struct check *c)
 
 /* ---- the list --------------------------------------------------------------------------------- */
 
-void suite_threads(struct check_list *list);
-
 void suite_threads(struct check_list *list)
 {
 	struct check_row row;

@@ -46,8 +46,6 @@ static void after_finalize(struct check *c)
 	expect_not_initialized(c);
 }
 
-void suite_uninitialized(struct check_list *list);
-
 void suite_uninitialized(struct check_list *list)
 {
 	for (unsigned int f = 0; f < TAPE_FN_COUNT; f++) {

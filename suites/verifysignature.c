@@ -277,8 +277,6 @@ static void validation_null(struct check *c)
 
 /* ---- the list ------------------------------------------------------------------------------------ */
 
-void suite_verifysignature(struct check_list *list);
-
 void suite_verifysignature(struct check_list *list)
 {
 	static const char *const faults[] = { "data", "signature", "cut", "empty" };

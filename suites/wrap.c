@@ -1107,8 +1107,6 @@ static void add_variants(struct check_list *list, const struct wrapping *w)
 	}
 }
 
-void suite_wrap(struct check_list *list);
-
 void suite_wrap(struct check_list *list)
 {
 	static const CK_MECHANISM_TYPE others[] = { CKM_SHA256, CKM_AES_KEY_GEN, CKM_ECDSA,
