@@ -62,8 +62,7 @@ bool child_lacks(const struct check_row *row, const struct target *target, char 
 	else if (check_needs(row, NEED_TOKEN) && !target->has_token)
 		snprintf(reason, OUTCOME_TEXT, "there is no initialised token in slot %lu",
 		         (unsigned long)target->slot);
-	else if (check_needs(row, NEED_PLUG) &&
-	         (target->unplug[0] == 0 || target->plug[0] == 0))
+	else if (check_needs(row, NEED_PLUG) && (target->unplug[0] == 0 || target->plug[0] == 0))
 		snprintf(reason, OUTCOME_TEXT,
 		         "nothing was said of how the token is taken out (--unplug, --plug)");
 	else if (row->mechanism_flags != 0 &&

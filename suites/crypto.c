@@ -743,6 +743,19 @@ void crypto_begin(struct check *c, struct crypto_job *job)
 	crypto_begin_with(c, job, &crypto_mechanisms[c->row->a], (enum crypto_verb)c->row->b);
 }
 
+void crypto_begin_made(struct check *c, struct crypto_job *job, enum crypto_verb verb,
+                       CK_BYTE *made, CK_ULONG *ret_size)
+{
+	const struct oracle_bytes nothing = { NULL, 0 };
+	crypto_prepare(c, job, &crypto_mechanisms[c->row->a], verb);
+	CK_RV rv = crypto_init(job);
+	if (rv != CKR_OK)
+		check_skip(c, "%s does not work: %s returned %s", job->m->name, crypto_called(job),
+		           check_rv_name(rv));
+	(void)crypto_ask(job, ORACLE_MAKE, (struct oracle_bytes){ job->message, job->message_size },
+	                 nothing, made, ret_size);
+}
+
 /* What most tokens have and what is quick, by the verb. */
 static const CK_MECHANISM_TYPE preferred[VERB_COUNT][6] = {
 	[VERB_DIGEST] = { CKM_SHA256, CKM_SHA_1, CKM_SHA512, CKM_SHA384, CKM_MD5 },

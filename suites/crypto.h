@@ -135,6 +135,13 @@ void crypto_begin_any(struct check *c, struct crypto_job *job, enum crypto_verb 
 void crypto_prepare(struct check *c, struct crypto_job *job, const struct crypto_mechanism *m,
                     enum crypto_verb verb);
 
+/*
+ * Begin `verb`, one that takes what another verb made, with the row's mechanism, and have libcrypto make that of the
+ * job's message: into CRYPTO_ROOM bytes at `made`. Skips where the operation does not begin.
+ */
+void crypto_begin_made(struct check *c, struct crypto_job *job, enum crypto_verb verb,
+                       CK_BYTE *made, CK_ULONG *ret_size);
+
 /* The check that a listed mechanism works. */
 void crypto_works(struct check *c);
 

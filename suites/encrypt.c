@@ -32,14 +32,8 @@ static void decrypt_known(struct check *c)
 	CK_BYTE made[CRYPTO_ROOM];
 	CK_BYTE *out = check_buffer(c, CRYPTO_ROOM);
 	CK_ULONG made_size, size = CRYPTO_ROOM;
-	crypto_prepare(c, &job, &crypto_mechanisms[c->row->a], VERB_DECRYPT);
-	CK_RV rv = crypto_init(&job);
-	if (rv != CKR_OK)
-		check_skip(c, "%s does not work: %s returned %s", job.m->name, crypto_called(&job),
-		           check_rv_name(rv));
-	(void)crypto_ask(&job, ORACLE_MAKE, (struct oracle_bytes){ job.message, job.message_size },
-	                 nothing, made, &made_size);
-	rv = crypto_single(&job, made, made_size, out, &size);
+	crypto_begin_made(c, &job, VERB_DECRYPT, made, &made_size);
+	CK_RV rv = crypto_single(&job, made, made_size, out, &size);
 	EXPECT(c, 351, rv == CKR_OK, "%s of what libcrypto encrypted returned %s",
 	       crypto_called(&job), check_rv_name(rv));
 	EXPECT(c, 351, size == job.message_size && memcmp(out, job.message, size) == 0,

@@ -102,16 +102,7 @@ static void latches(struct check *c)
 	template_bool(&t, CKA_SENSITIVE, sensitive);
 	template_bool(&t, CKA_EXTRACTABLE, extractable);
 	NEED_OK(c, generate(c, &t, &key));
-	EXPECT(c, 262, object_bool(c, key, CKA_SENSITIVE) == sensitive,
-	       "CKA_SENSITIVE is not as the template says");
-	EXPECT(c, 262, object_bool(c, key, CKA_EXTRACTABLE) == extractable,
-	       "CKA_EXTRACTABLE is not as the template says");
-	EXPECT(c, 262, object_bool(c, key, CKA_ALWAYS_SENSITIVE) == sensitive,
-	       "CKA_ALWAYS_SENSITIVE is %s of a key generated with CKA_SENSITIVE %s",
-	       sensitive ? "false" : "true", sensitive ? "true" : "false");
-	EXPECT(c, 262, object_bool(c, key, CKA_NEVER_EXTRACTABLE) == !extractable,
-	       "CKA_NEVER_EXTRACTABLE is %s of a key generated with CKA_EXTRACTABLE %s",
-	       extractable ? "true" : "false", extractable ? "true" : "false");
+	keying_expect_history(c, key, sensitive, extractable);
 }
 
 /* A key that is sensitive, or not extractable, does not show its value. */
@@ -661,24 +652,13 @@ static void add_sizes(struct check_list *list, const struct generator *g)
 	row.data = g;
 	keying_row(&row, g->mechanism, CKF_GENERATE);
 	check_add(list, row, "%s/%s", g->says_size ? "no-size" : "other-size", g->name);
-	for (unsigned int i = 0; i < 4; i++) {
-		row = CHECK(latches, NEED_USER, "what was always so follows from what is so", 262);
-		row.data = g;
-		keying_row(&row, g->mechanism, CKF_GENERATE);
-		row.a = i & 1;
-		row.b = i >> 1;
-		check_add(list, row, "latches/%s-%s-%s", g->name,
-		          row.a != 0 ? "sensitive" : "plain",
-		          row.b != 0 ? "extractable" : "unextractable");
-	}
-	for (unsigned int i = 0; i < 2; i++) {
-		row = CHECK(hidden, NEED_USER, "the value is not shown", 248, 238);
-		row.data = g;
-		keying_row(&row, g->mechanism, CKF_GENERATE);
-		row.a = i;
-		check_add(list, row, "hidden/%s-%s", g->name,
-		          i != 0 ? "sensitive" : "unextractable");
-	}
+	row = CHECK(latches, NEED_USER, "what was always so follows from what is so", 262);
+	row.data = g;
+	keying_row(&row, g->mechanism, CKF_GENERATE);
+	struct check_row hides = CHECK(hidden, NEED_USER, "the value is not shown", 248, 238);
+	hides.data = g;
+	keying_row(&hides, g->mechanism, CKF_GENERATE);
+	keying_add_secrecy(list, row, hides, g->name);
 }
 
 /* What depends on no mechanism is tried with AES. */

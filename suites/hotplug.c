@@ -137,8 +137,6 @@ static void event_once(struct check *c)
 
 /* ---- the list ------------------------------------------------------------------------------------------ */
 
-void suite_hotplug(struct check_list *list);
-
 void suite_hotplug(struct check_list *list)
 {
 	struct check_row row = CHECK(sessions_close, NEED_PLUG,

@@ -63,6 +63,37 @@ void keying_nothing_left(struct check *c, const char *call)
 	EXPECT(c, 213, left == 0, "%s failed and left %zu objects", call, left);
 }
 
+void keying_expect_history(struct check *c, CK_OBJECT_HANDLE key, bool sensitive, bool extractable)
+{
+	EXPECT(c, 262, object_bool(c, key, CKA_SENSITIVE) == sensitive,
+	       "CKA_SENSITIVE is not as the template says");
+	EXPECT(c, 262, object_bool(c, key, CKA_EXTRACTABLE) == extractable,
+	       "CKA_EXTRACTABLE is not as the template says");
+	EXPECT(c, 262, object_bool(c, key, CKA_ALWAYS_SENSITIVE) == sensitive,
+	       "CKA_ALWAYS_SENSITIVE is %s of a key generated with CKA_SENSITIVE %s",
+	       sensitive ? "false" : "true", sensitive ? "true" : "false");
+	EXPECT(c, 262, object_bool(c, key, CKA_NEVER_EXTRACTABLE) == !extractable,
+	       "CKA_NEVER_EXTRACTABLE is %s of a key generated with CKA_EXTRACTABLE %s",
+	       extractable ? "true" : "false", extractable ? "true" : "false");
+}
+
+void keying_add_secrecy(struct check_list *list, struct check_row latches, struct check_row hidden,
+                        const char *name)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		latches.a = i & 1;
+		latches.b = i >> 1;
+		check_add(list, latches, "latches/%s-%s-%s", name,
+		          latches.a != 0 ? "sensitive" : "plain",
+		          latches.b != 0 ? "extractable" : "unextractable");
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		hidden.a = i;
+		check_add(list, hidden, "hidden/%s-%s", name,
+		          i != 0 ? "sensitive" : "unextractable");
+	}
+}
+
 void keying_uses(struct template *t, CK_KEY_TYPE type)
 {
 	bool mac = type == CKK_GENERIC_SECRET || type == CKK_HKDF ||

@@ -30,6 +30,19 @@ size_t keying_left(struct check *c);
 /* After a call that failed: it must have left no object (R-213, which the row names). */
 void keying_nothing_left(struct check *c, const char *call);
 
+/*
+ * Of a generated key CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE follow from what it was made with (R-262, which
+ * the row names).
+ */
+void keying_expect_history(struct check *c, CK_OBJECT_HANDLE key, bool sensitive, bool extractable);
+
+/*
+ * Add `latches` as latches/NAME-…, with every CKA_SENSITIVE (row.a) and CKA_EXTRACTABLE (row.b), and `hidden` as
+ * hidden/NAME-…, with a key that is the one (row.a: 1) or not the other.
+ */
+void keying_add_secrecy(struct check_list *list, struct check_row latches, struct check_row hidden,
+                        const char *name);
+
 /* Give a secret key's template the uses that keys of the type have. */
 void keying_uses(struct template *t, CK_KEY_TYPE type);
 

@@ -43,14 +43,8 @@ static void verify_known(struct check *c)
 	struct crypto_job job;
 	CK_BYTE signature[CRYPTO_ROOM];
 	CK_ULONG size;
-	crypto_prepare(c, &job, &crypto_mechanisms[c->row->a], VERB_VERIFY);
-	CK_RV rv = crypto_init(&job);
-	if (rv != CKR_OK)
-		check_skip(c, "%s does not work: %s returned %s", job.m->name, crypto_called(&job),
-		           check_rv_name(rv));
-	(void)crypto_ask(&job, ORACLE_MAKE, (struct oracle_bytes){ job.message, job.message_size },
-	                 nothing, signature, &size);
-	rv = crypto_single(&job, job.message, job.message_size, signature, &size);
+	crypto_begin_made(c, &job, VERB_VERIFY, signature, &size);
+	CK_RV rv = crypto_single(&job, job.message, job.message_size, signature, &size);
 	EXPECT(c, 351, rv == CKR_OK, "%s of what libcrypto signed returned %s", crypto_called(&job),
 	       check_rv_name(rv));
 }
@@ -61,14 +55,8 @@ static void recover_known(struct check *c)
 	CK_BYTE signature[CRYPTO_ROOM];
 	CK_BYTE *out = check_buffer(c, CRYPTO_ROOM);
 	CK_ULONG signature_size, size = CRYPTO_ROOM;
-	crypto_prepare(c, &job, &crypto_mechanisms[c->row->a], VERB_VERIFY_RECOVER);
-	CK_RV rv = crypto_init(&job);
-	if (rv != CKR_OK)
-		check_skip(c, "%s does not work: %s returned %s", job.m->name, crypto_called(&job),
-		           check_rv_name(rv));
-	(void)crypto_ask(&job, ORACLE_MAKE, (struct oracle_bytes){ job.message, job.message_size },
-	                 nothing, signature, &signature_size);
-	rv = crypto_single(&job, signature, signature_size, out, &size);
+	crypto_begin_made(c, &job, VERB_VERIFY_RECOVER, signature, &signature_size);
+	CK_RV rv = crypto_single(&job, signature, signature_size, out, &size);
 	EXPECT(c, 351, rv == CKR_OK, "%s of what libcrypto signed returned %s", crypto_called(&job),
 	       check_rv_name(rv));
 	EXPECT(c, 351, size == job.message_size && memcmp(out, job.message, size) == 0,
