@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "suites/active.h"
 #include "suites/check.h"
 #include "suites/objects.h"
 
@@ -160,49 +161,19 @@ static void token_objects_stay(struct check *c)
 	       "the token object is not found after C_CloseAllSessions");
 }
 
-/* The operations that can be active, each begun in a session that is then closed with all others. */
-static const struct operation {
-	const char *name;
-	CK_MECHANISM_TYPE mechanism; /* 0: a search */
-	enum tape_function_id init, step;
-} operations[] = {
-	{ "find", 0, TAPE_FN_C_FindObjectsInit, TAPE_FN_C_FindObjects },
-	{ "digest", CKM_SHA256, TAPE_FN_C_DigestInit, TAPE_FN_C_DigestUpdate },
-	{ "encrypt", CKM_AES_ECB, TAPE_FN_C_EncryptInit, TAPE_FN_C_EncryptUpdate },
-	{ "decrypt", CKM_AES_ECB, TAPE_FN_C_DecryptInit, TAPE_FN_C_DecryptUpdate },
-	{ "sign", CKM_SHA256_HMAC, TAPE_FN_C_SignInit, TAPE_FN_C_SignUpdate },
-	{ "verify", CKM_SHA256_HMAC, TAPE_FN_C_VerifyInit, TAPE_FN_C_VerifyUpdate },
-};
-
-static CK_RV begin(struct check *c, const struct operation *operation)
-{
-	CK_MECHANISM mechanism = { operation->mechanism, NULL, 0 };
-	if (operation->mechanism == 0)
-		return c->p11->C_FindObjectsInit(c->session, NULL, 0);
-	if (target_mechanism(c->target, operation->mechanism) == NULL)
-		check_skip(c, "the token has no %s", check_mechanism_name(operation->mechanism));
-	CK_OBJECT_HANDLE key = operation->mechanism == CKM_AES_ECB ? object_make(c, OBJECT_AES)
-	                       : operation->mechanism == CKM_SHA256_HMAC
-	                               ? object_make(c, OBJECT_SECRET)
-	                               : CK_INVALID_HANDLE;
-	uintptr_t words[TAPE_MAX_WORDS] = { c->session, (uintptr_t)&mechanism, key };
-	return check_call(c, operation->init, words);
-}
-
 static void operation_gone(struct check *c)
 {
-	const struct operation *operation = c->row->data;
-	uintptr_t words[TAPE_MAX_WORDS] = { 0 };
-	NEED_OK(c, begin(c, operation));
+	const struct active *operation = c->row->data;
+	NEED_OK(c, active_begin(c, operation));
 	CK_SESSION_HANDLE old = c->session;
 	close_all(c);
 	c->session = old;
-	check_arguments(c, operation->step, words);
-	EXPECT_RV(c, 113, check_call(c, operation->step, words), CKR_SESSION_HANDLE_INVALID);
+	EXPECT_CODE(c, 113, tape_functions[operation->step].name.text, active_step(c, operation),
+	            CKR_SESSION_HANDLE_INVALID);
 	/* Modules use numbers of handles again: what was begun in the old one is not in the new one. */
 	c->session = check_open(c, 0);
-	check_arguments(c, operation->step, words);
-	EXPECT_RV(c, 113, check_call(c, operation->step, words), CKR_OPERATION_NOT_INITIALIZED);
+	EXPECT_CODE(c, 113, tape_functions[operation->step].name.text, active_step(c, operation),
+	            CKR_OPERATION_NOT_INITIALIZED);
 }
 
 static void everything_works_again(struct check *c)
@@ -359,11 +330,11 @@ void suite_closeall(struct check_list *list)
 	          CHECK(token_objects_stay, NEED_RW | NEED_USER | NEED_DESTRUCTIVE,
 	                "token objects stay", 113),
 	          "token-objects-stay");
-	for (size_t i = 0; i < TAPE_ARRAY_SIZE(operations); i++) {
+	for (size_t i = 0; i < ACTIVE_COUNT; i++) {
 		struct check_row row = CHECK(operation_gone, NEED_USER,
 		                             "an active operation goes with its session", 113);
-		row.data = &operations[i];
-		check_add(list, row, "operation-gone/%s", operations[i].name);
+		row.data = &active_operations[i];
+		check_add(list, row, "operation-gone/%s", active_operations[i].name);
 	}
 	check_add(list,
 	          CHECK(everything_works_again, NEED_USER, "sessions can be opened and used again",

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "suites/active.h"
 #include "suites/check.h"
 #include "suites/objects.h"
 
@@ -165,66 +166,19 @@ static void token_objects_stay(struct check *c)
 	       "a token object is not found after C_Finalize and C_Initialize");
 }
 
-/* With every operation that can be active; the last member of each row begins it. */
-static CK_RV begin_find(struct check *c)
-{
-	return c->p11->C_FindObjectsInit(c->session, NULL, 0);
-}
-
-static CK_RV begin_digest(struct check *c)
-{
-	CK_MECHANISM mechanism = { CKM_SHA256, NULL, 0 };
-	CK_BYTE data[3] = "abc";
-	CK_RV rv = c->p11->C_DigestInit(c->session, &mechanism);
-	return rv != CKR_OK ? rv : c->p11->C_DigestUpdate(c->session, data, sizeof(data));
-}
-
-static CK_RV begin_encrypt(struct check *c)
-{
-	CK_MECHANISM mechanism = { CKM_AES_ECB, NULL, 0 };
-	return c->p11->C_EncryptInit(c->session, &mechanism, object_make(c, OBJECT_AES));
-}
-
-static CK_RV begin_decrypt(struct check *c)
-{
-	CK_MECHANISM mechanism = { CKM_AES_ECB, NULL, 0 };
-	return c->p11->C_DecryptInit(c->session, &mechanism, object_make(c, OBJECT_AES));
-}
-
-static CK_RV begin_sign(struct check *c)
-{
-	CK_MECHANISM mechanism = { CKM_SHA256_RSA_PKCS, NULL, 0 };
-	return c->p11->C_SignInit(c->session, &mechanism, object_make(c, OBJECT_RSA_PRIVATE));
-}
-
-static CK_RV begin_verify(struct check *c)
-{
-	CK_MECHANISM mechanism = { CKM_SHA256_RSA_PKCS, NULL, 0 };
-	return c->p11->C_VerifyInit(c->session, &mechanism, object_make(c, OBJECT_RSA_PUBLIC));
-}
-
-static const struct operation {
-	const char *name;
-	CK_RV (*begin)(struct check *c);
-} operations[] = {
-	{ "find", begin_find },       { "digest", begin_digest }, { "encrypt", begin_encrypt },
-	{ "decrypt", begin_decrypt }, { "sign", begin_sign },     { "verify", begin_verify },
-};
-
+/* With every operation that can be active. */
 static void with_operation(struct check *c)
 {
-	const struct operation *operation = c->row->data;
-	CK_ULONG count;
-	CK_OBJECT_HANDLE found;
-	NEED_OK(c, operation->begin(c));
+	const struct active *operation = c->row->data;
+	NEED_OK(c, active_begin(c, operation));
 	EXPECT_RV(c, 52, check_finalize(c), CKR_OK);
 	NEED_OK(c, check_initialize(c));
 	c->session = check_open(c, 0);
 	(void)check_login(c, c->session, CKU_USER);
 	/* Handles are used again: nothing of the old life is in the new session. */
-	EXPECT_RV(c, 163, c->p11->C_FindObjects(c->session, &found, 1, &count),
-	          CKR_OPERATION_NOT_INITIALIZED);
-	CK_RV rv = operation->begin(c);
+	EXPECT_CODE(c, 163, tape_functions[operation->step].name.text, active_step(c, operation),
+	            CKR_OPERATION_NOT_INITIALIZED);
+	CK_RV rv = active_begin(c, operation);
 	EXPECT(c, 162, rv != CKR_OPERATION_ACTIVE,
 	       "a %s operation of before C_Finalize is active in a session opened after it",
 	       operation->name);
@@ -750,13 +704,13 @@ void suite_finalize(struct check_list *list)
 	          CHECK(token_objects_stay, NEED_RW | NEED_USER | NEED_DESTRUCTIVE,
 	                "token objects stay", 52, 111),
 	          "token-objects-stay");
-	for (size_t i = 0; i < TAPE_ARRAY_SIZE(operations); i++) {
+	for (size_t i = 0; i < ACTIVE_COUNT; i++) {
 		struct check_row row =
 			CHECK(with_operation, NEED_USER,
 		              "it works with an operation active, of which nothing is left", 52,
 		              162, 163);
-		row.data = &operations[i];
-		check_add(list, row, "with-operation/%s", operations[i].name);
+		row.data = &active_operations[i];
+		check_add(list, row, "with-operation/%s", active_operations[i].name);
 	}
 	check_add(list,
 	          CHECK(wakes_waiter, NEED_INIT,
