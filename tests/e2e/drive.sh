@@ -107,6 +107,16 @@ says '^difference 1: C_Digest did not return within 1 second (good.yaml:'
 says '^good.yaml: 3 of 5 calls as recorded, 1 differs, 1 not reached$'
 write_trace hang.yaml C_Digest
 drive 0 hang.yaml -m "$odd" --timeout 1
+# A length that was never written is another one each time: it makes sense in neither run.
+ODD_DOES=nonsense
+too_small() { # LENGTH
+	sed 's/"room": "unstated"/"room": 3/; /"return": 4/s/.*/- {"return": 4, "out": {"pDigest": {"len": '"$1"'}}, "rv": "CKR_BUFFER_TOO_SMALL"}/' good.yaml
+}
+too_small 3417614320 >nonsense.yaml
+drive 0 nonsense.yaml -m "$odd"
+too_small 32 >sense.yaml
+drive 1 sense.yaml -m "$odd"
+says '^difference 1: C_Digest gave another pDigest (sense.yaml:'
 unset ODD_FUNCTION ODD_DOES
 
 # ---- SoftHSM2 ----------------------------------------------------------------------------------------
@@ -231,7 +241,11 @@ says '^fork.yaml: 4 of 4 calls as recorded'
 
 # Each is reproduced by its evidence alone, and not on a module that does not have it.
 fresh
-P11TAPE_PIN=1234 P11TAPE_SO_PIN=5678 run check "$P11TAPE" check -m "$softhsm" --evidence found --suite handles --suite finalize
+for choice in '--suite handles --suite finalize' 'nested/wrap-template/aes/*'; do
+	# shellcheck disable=SC2086 # words
+	P11TAPE_PIN=1234 P11TAPE_SO_PIN=5678 run check "$P11TAPE" check -m "$softhsm" --evidence found $choice
+done
+[[ -e found/nested.wrap-template.aes.second-too-small.yaml ]] || fail "not found: $(ls found)"
 findings=$(find found -name '*.yaml' | wc -l)
 [[ $findings -ge 5 ]] || fail "only $findings findings"
 reproduced=0
@@ -254,6 +268,17 @@ for module in "$certificates" /usr/lib/*/pkcs11/p11-kit-trust.so; do
 	"$P11TAPE" record -m "$module" -o certificates.yaml -- pkcs11-tool --module {} --list-objects >/dev/null 2>&1
 	drive 0 certificates.yaml -m "$module"
 done
+# What callbacks answered is in no trace: codes that are theirs alone say it.
+opensc=$(find /usr/lib -name opensc-pkcs11.so | head -n 1)
+rm -r found
+run check "$P11TAPE" check -m "$opensc" --evidence found 'initialize/failing-mutexes/*'
+drive 0 found/initialize.failing-mutexes.CKR_MUTEX_BAD.yaml -m "$opensc"
+# A list may have another C_GetFunctionList than the module exports: that one is called.
+proxy=$(find /usr/lib -name p11-kit-proxy.so | head -n 1)
+if [[ -n $proxy ]]; then
+	run check "$P11TAPE" check -m "$proxy" --evidence found 'interfaces/list/null'
+	drive 0 found/interfaces.list.null.yaml -m "$proxy"
+fi
 if [[ -n $certificates ]]; then
 	rm -r found
 	run check "$P11TAPE" check -m "$certificates" --evidence found --suite initialize

@@ -3,7 +3,8 @@
  * A PKCS#11 module that does what real ones do on their worst days. All 104 functions are there; what
  * they do is said by the environment, read when the module is loaded:
  *
- *   ODD_FUNCTION, ODD_DOES  the first function to do it, and what: segv, abort, exit, _exit, hang, kill
+ *   ODD_FUNCTION, ODD_DOES  the first function to do it, and what: segv, abort, exit, _exit, hang, kill; or
+ *                           nonsense: CKR_BUFFER_TOO_SMALL, and another length in its last argument each time
  *   ODD_HOOK                the address of an odd_hook (robust.h) in the program that loads us: every
  *                           function asks it what to do and to return; when the module is unloaded it
  *                           is called once more, for TAPE_FN_COUNT
@@ -91,8 +92,16 @@ static CK_RV give_interface(const CK_VERSION *version, CK_INTERFACE **to)
 	return CKR_FUNCTION_FAILED;
 }
 
-static CK_RV serve(enum tape_function_id function, const uintptr_t *words)
+static CK_RV give_nonsense(CK_ULONG *length)
 {
+	*length = 1000000 + (CK_ULONG)getpid() % 1000000;
+	return CKR_BUFFER_TOO_SMALL;
+}
+
+static CK_RV serve(enum tape_function_id function, const uintptr_t *words, size_t count)
+{
+	if (function == victim && strcmp(deed, "nonsense") == 0)
+		return give_nonsense((CK_ULONG *)words[count - 1]);
 	if (function == victim)
 		do_deed();
 	if (hook != NULL) {
@@ -114,7 +123,7 @@ static CK_RV serve(enum tape_function_id function, const uintptr_t *words)
 	CK_RV name(TAPE_EACH(TAPE_DECL, __VA_ARGS__))                             \
 	{                                                                         \
 		const uintptr_t words[] = { TAPE_EACH(TAPE_WORDS, __VA_ARGS__) }; \
-		return serve(TAPE_FN_##name, words);                              \
+		return serve(TAPE_FN_##name, words, TAPE_ARRAY_SIZE(words));      \
 	}
 #include "core/api/functions.def"
 #undef CK_FN
