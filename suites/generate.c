@@ -429,7 +429,9 @@ static void private_key_public(struct check *c)
 	template_bool(&t, CKA_PRIVATE, false);
 	CK_OBJECT_HANDLE key;
 	CK_RV rv = generate(c, &t, &key);
-	if (rv != CKR_OK && rv != CKR_USER_NOT_LOGGED_IN)
+	if (rv == CKR_OK)
+		NEED_OK(c, c->p11->C_DestroyObject(c->session, key));
+	else if (rv != CKR_USER_NOT_LOGGED_IN)
 		check_skip(c, "C_GenerateKey of a public key returned %s", check_rv_name(rv));
 	if (rv == CKR_OK)
 		NEED_OK(c, c->p11->C_DestroyObject(c->session, key));

@@ -183,9 +183,7 @@ static void unwrap_template(struct check *c, struct template *t, enum target_kin
 		template_bool(t, CKA_SIGN, true);
 	else
 		keying_uses(t, targets[kind].type);
-	/* CKM_AES_KEY_WRAP fills with zeros what does not come to blocks of 8 bytes (2.40 curr §2.14, 3.1 §6.16). */
-	bool filled = w->mechanism == CKM_AES_KEY_WRAP && targets[kind].size % 8 != 0;
-	if (targets[kind].type == CKK_GENERIC_SECRET && (fills_blocks(w) || filled))
+	if (targets[kind].type == CKK_GENERIC_SECRET && fills_blocks(w))
 		template_ulong(t, CKA_VALUE_LEN, targets[kind].size);
 }
 
@@ -271,7 +269,16 @@ static void round_trip(struct check *c)
 	unwrap_template(c, &t, kind, b.w);
 	EXPECT_CODE(c, 361, "C_UnwrapKey", unwrap_kind(c, &b, kind, &t, &key), CKR_OK);
 	if (targets[kind].size != 0) {
-		same_value(c, key, targets[kind].value, targets[kind].size);
+		CK_BYTE value[KEYING_VALUE_SIZE];
+		CK_ULONG size = targets[kind].size;
+		CK_ULONG got = 0;
+		/* It fills with zeros what does not come to blocks of 8 bytes (2.40 curr §2.14, 3.1 §6.16). */
+		if (b.w->mechanism == CKM_AES_KEY_WRAP && size % 8 != 0 &&
+		    keying_value(c, key, value, &got) && got > size)
+			size += 8 - size % 8;
+		memset(value, 0, sizeof(value));
+		memcpy(value, targets[kind].value, targets[kind].size);
+		same_value(c, key, value, size);
 		return;
 	}
 	CK_MECHANISM how = { kind == RSA ? CKM_RSA_PKCS : CKM_ECDSA, NULL, 0 };

@@ -7,6 +7,7 @@ An entry begins with a heading of level 3. Its rules are the R-000 in it; the pa
 lines that begin with "Checks:". A page names its baselines ("Baselines:"), and pages whose entries hold for it, too
 ("Includes:")."""
 
+import collections
 import fnmatch
 import pathlib
 import re
@@ -36,7 +37,7 @@ def findings(baseline):
 
 
 def main():
-    wrong = []
+    wrong = collections.Counter()
     explained = set()
     for page in sorted(pages.glob("*.md")):
         head = page.read_text().split("\n### ")[0]
@@ -50,20 +51,22 @@ def main():
         explained.update(names)
         for check, rule in all_findings:
             of = [entry for entry in known if any(fnmatch.fnmatchcase(check, pattern) for pattern in entry[2])]
+            family = "/".join(check.split("/")[:2])
             if not of:
-                wrong.append(f"{page.name}: no entry explains {check} (R-{rule:03})")
+                wrong[f"{page.name}: no entry explains {family} (R-{rule:03})"] += 1
             elif rule and not any(rule in entry[1] for entry in of):
-                wrong.append(f"{page.name}: {check} contradicts R-{rule:03}, which '{of[0][0]}' does not name")
+                wrong[f"{page.name}: {family} contradicts R-{rule:03}, which '{of[0][0]}' does not name"] += 1
         for heading, _, patterns in own:
             if not patterns:
-                wrong.append(f"{page.name}: '{heading}' names no checks")
+                wrong[f"{page.name}: '{heading}' names no checks"] += 1
             for pattern in patterns:
                 if names and not any(fnmatch.fnmatchcase(check, pattern) for check, _ in all_findings):
-                    wrong.append(f"{page.name}: '{heading}': no finding is of {pattern}")
+                    wrong[f"{page.name}: '{heading}': no finding is of {pattern}"] += 1
     for baseline in sorted(baselines.glob("*.yaml")):
         if baseline.stem not in explained:
-            wrong.append(f"no page is about {baseline.name}")
-    print(*wrong, sep="\n")
+            wrong[f"no page is about {baseline.name}"] += 1
+    for sentence, count in wrong.items():
+        print(sentence if count == 1 else f"{sentence} ({count} findings)")
     return bool(wrong)
 
 
