@@ -68,6 +68,9 @@ static const char usage[] =
 	"      --reproduce-crash    where a call did not return in the recording, raise\n"
 	"                           SIGSEGV in it, once all other calls have come\n"
 	"      --reproduce-hang     the same, but never return from it\n"
+	"      --backtrace          say of every divergence where it was called from\n"
+	"      --on-divergence WHAT error: the call fails (default); abort: the first one\n"
+	"                           raises SIGABRT besides, for a debugger\n"
 	"      --report FILE        write a JSON object a line about every divergence\n"
 	"  -v, --verbose            print the summary even where all is well\n"
 	"      --help               print this\n"
@@ -77,7 +80,8 @@ static const char usage[] =
 	"COMMAND was killed, as by --reproduce-crash: 139.\n";
 
 struct replay {
-	const char *trace, *mode, *report, *no_return, *rules_file, *timing, *order, *order_timeout;
+	const char *trace, *mode, *report, *no_return, *rules_file;
+	const char *timing, *order, *order_timeout, *backtrace, *on_divergence;
 	bool verbose;
 	struct tape_buf secrets, rules, keys, inject; /* a line each */
 	struct keyring *ring;                         /* NULL where no key is given */
@@ -361,6 +365,8 @@ static int run(struct replay *replay, char **command, char **arguments)
 	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_INJECT", &replay->inject);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_RULES",
 	                   replay->rules_file == NULL ? NULL : rules_file);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_BACKTRACE", replay->backtrace);
+	tape_variables_set(&variables, "P11TAPE_REPLAY_ON_DIVERGENCE", replay->on_divergence);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_TIMING", replay->timing);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_ORDER", replay->order);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_ORDER_TIMEOUT", replay->order_timeout);
@@ -472,6 +478,8 @@ static int parse(struct replay *replay, int argc, char **argv)
 		{ "rules", required_argument, NULL, 'R' },
 		{ "key", required_argument, NULL, 'k' },
 		{ "inject", required_argument, NULL, 'i' },
+		{ "backtrace", no_argument, NULL, 'b' },
+		{ "on-divergence", required_argument, NULL, 'd' },
 		{ "timing", required_argument, NULL, 't' },
 		{ "order", required_argument, NULL, 'o' },
 		{ "order-timeout", required_argument, NULL, 'O' },
@@ -517,6 +525,16 @@ static int parse(struct replay *replay, int argc, char **argv)
 		case 'i':
 			if (!tape_cli_add_injection(&replay->inject, "replay", optarg))
 				return TAPE_EXIT_BAD;
+			break;
+		case 'b':
+			replay->backtrace = "1";
+			break;
+		case 'd':
+			if (strcmp(optarg, "error") != 0 && strcmp(optarg, "abort") != 0)
+				return tape_cli_fail("replay: --on-divergence: '%s' is neither "
+				                     "'error' nor 'abort'",
+				                     optarg);
+			replay->on_divergence = optarg;
 			break;
 		case 't':
 			if (tape_pace_read(optarg, &number, &error) < 0)

@@ -74,6 +74,22 @@ static int read_order(struct options *options, const char *order, const char *se
 	return 0;
 }
 
+static int read_how(struct options *options, const char *backtrace, const char *wanted,
+                    struct tape_error *error)
+{
+	options->backtrace = strcmp(backtrace, "1") == 0;
+	options->aborts = strcmp(wanted, "abort") == 0;
+	if (!options->backtrace && backtrace[0] != 0)
+		return tape_error_set(error, TAPE_E_INVALID, 0,
+		                      "P11TAPE_REPLAY_BACKTRACE: '%s' is not 1", backtrace);
+	if (!options->aborts && wanted[0] != 0 && strcmp(wanted, "error") != 0)
+		return tape_error_set(
+			error, TAPE_E_INVALID, 0,
+			"P11TAPE_REPLAY_ON_DIVERGENCE: '%s' is neither 'error' nor 'abort'",
+			wanted);
+	return 0;
+}
+
 static int read_pace(struct options *options, const char *timing, struct tape_error *error)
 {
 	struct tape_error wrong = { 0 };
@@ -122,6 +138,8 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	struct tape_config config;
 	char mode[32];
 	char no_return[32];
+	char backtrace[32];
+	char wanted[32];
 	char timing[32];
 	char order[32];
 	char seconds[32];
@@ -140,6 +158,10 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	    (result = get(&config, "P11TAPE_REPLAY_MODE", mode, sizeof(mode), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_NO_RETURN", no_return, sizeof(no_return),
 	                  error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_BACKTRACE", backtrace, sizeof(backtrace),
+	                  error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_ON_DIVERGENCE", wanted, sizeof(wanted), error)) <
+	            0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_TIMING", timing, sizeof(timing), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_ORDER", order, sizeof(order), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_ORDER_TIMEOUT", seconds, sizeof(seconds),
@@ -170,7 +192,8 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 			tape_error_set(error, TAPE_E_SYSTEM, 0, "the system gives no random bytes");
 		goto out;
 	}
-	if ((result = read_pace(o, timing, error)) < 0 ||
+	if ((result = read_how(o, backtrace, wanted, error)) < 0 ||
+	    (result = read_pace(o, timing, error)) < 0 ||
 	    (result = read_order(o, order, seconds, error)) < 0)
 		goto out;
 	result = read_injections(o, &config, error);

@@ -23,6 +23,8 @@ struct options {
 	char report[4096];   /* "" for none */
 	char progress[4096]; /* "" for none */
 	enum no_return no_return;
+	bool backtrace;      /* divergences say where they were called from */
+	bool aborts;         /* the first one raises SIGABRT */
 	uint64_t pace;       /* how calls take their time (core/pace.h) */
 	bool ordered;        /* threads' calls begin and return in the recorded order */
 	uint64_t order_wait; /* nanoseconds after which that is given up */

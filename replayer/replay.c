@@ -838,6 +838,7 @@ static bool open_trace(void)
 	report_open(engine.options.trace, engine.options.report, engine.options.progress);
 	if (result < 0)
 		return engine_refuse(&error);
+	report_how(engine.options.backtrace, engine.options.aborts);
 	tape_arena_init(&engine.scratch, NULL, 0, TAPE_MAX_ITEM);
 	tape_arena_init(&engine.keep, NULL, 0, TAPE_MAX_ITEM);
 	if (!binding_begin())

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 
 #include "core/print.h"
 #include "core/system.h"
+#include "replayer/callers.h"
+#include "replayer/engine.h"
 
 /* How much of one call is shown on stderr; the report has all of it. */
 #define SHOWN ((size_t)600)
@@ -21,7 +24,9 @@ static int report_fd = -1;
 static dev_t report_device;
 static ino_t report_inode;
 static uint64_t divergences; /* of this process */
-static size_t seats;         /* of the page */
+static bool with_backtrace;
+static bool aborts;
+static size_t seats; /* of the page */
 static struct tape_progress private_page;
 struct tape_progress *report_counters = &private_page;
 
@@ -80,6 +85,14 @@ void report_open(const char *trace, const char *report, const char *page)
 	}
 	if (fd >= 0)
 		close(fd);
+}
+
+void report_how(bool backtrace, bool wants_abort)
+{
+	with_backtrace = backtrace;
+	aborts = wants_abort;
+	if (backtrace)
+		callers_prepare();
 }
 
 struct tape_seat *report_seats(size_t *ret_count)
@@ -389,6 +402,8 @@ void report_divergence(const struct report *report)
 
 	tape_buf_init(&text, text_room, sizeof(text_room), MAX_REPORT);
 	put_text(&text, report, number);
+	if (with_backtrace)
+		callers_put(&text, "  from:     ");
 	write_all(STDERR_FILENO, text.data, text.length);
 	if (report_fd >= 0) {
 		tape_buf_init(&line, line_room, sizeof(line_room), MAX_REPORT);
@@ -418,6 +433,10 @@ void report_divergence(const struct report *report)
 			put_answer(&line, "expected", report->event, report->answers[0]);
 			put_answer(&line, "actual", report->event, report->answers[1]);
 		}
+		if (with_backtrace) {
+			TAPE_PUT(&line, ", \"backtrace\": ");
+			callers_put(&line, NULL);
+		}
 		TAPE_PUT(&line, ", \"text\": ");
 		put_json_text(&line, text.data, text.length);
 		TAPE_PUT(&line, "}\n");
@@ -426,6 +445,11 @@ void report_divergence(const struct report *report)
 		tape_buf_done(&line);
 	}
 	tape_buf_done(&text);
+	if (!aborts || divergences > 1)
+		return;
+	engine_leave();
+	raise(SIGABRT);
+	engine_enter();
 }
 
 static void report_sentence(const char *key, const char *sentence)

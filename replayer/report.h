@@ -65,6 +65,9 @@ struct report {
 void report_open(const char *trace, const char *report, const char *progress);
 void report_close(void);
 
+/* Have divergences say where they were called from; have the first one raise SIGABRT, for a debugger. */
+void report_how(bool backtrace, bool aborts);
+
 /* In a forked child: its divergences count from 0, and the report is opened again if it was closed. */
 void report_inherit(void);
 
@@ -74,6 +77,7 @@ struct tape_seat *report_seats(size_t *ret_count);
 /* The counters; a private page where none is shared. Never NULL. */
 extern struct tape_progress *report_counters;
 
+/* Under the engine's lock, which is let go where SIGABRT is raised. */
 void report_divergence(const struct report *report);
 
 /* Say what is no divergence: on stderr and in the report. */
