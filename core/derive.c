@@ -268,7 +268,7 @@ struct tape_known tape_known_read(const struct tape_value *in, const struct tape
 	struct tape_known none = { .sort = TAPE_KNOWN_NOTHING };
 	size_t refused = 0;
 	if (in->form != TAPE_V_LIST || out->form != TAPE_V_LIST || index >= in->count ||
-	    in->count != out->count ||
+	    in->count != out->count || in->count > TAPE_MAX_KNOWN ||
 	    (rv != CKR_OK && rv != CKR_ATTRIBUTE_SENSITIVE && rv != CKR_ATTRIBUTE_TYPE_INVALID &&
 	     rv != CKR_BUFFER_TOO_SMALL))
 		return none;

@@ -72,6 +72,9 @@ struct tape_known {
 	struct tape_value value;
 };
 
+/* Entries of a template at the most of which anything is known: it takes as long as their square. */
+#define TAPE_MAX_KNOWN 4096
+
 /*
  * What entry `index` of a template that was read says of its attribute (§5.7.5). `in` and `out` are the
  * argument's values; `out` may be TAPE_V_ABSENT. Points to what they point to.

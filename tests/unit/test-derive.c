@@ -355,51 +355,11 @@ static void record_reading(struct reading *reading, const struct object *object,
 	tape_capture_out(&capture, reads, reading->words, reading->in, *ret_rv, reading->out);
 }
 
-static bool same_template(const CK_ATTRIBUTE *a, const CK_ATTRIBUTE *b, size_t count,
-                          unsigned int depth)
-{
-	for (size_t i = 0; i < count; i++) {
-		const struct tape_attribute *row = tape_attribute_find(a[i].type);
-		if (a[i].type != b[i].type || a[i].ulValueLen != b[i].ulValueLen)
-			return false;
-		if (a[i].pValue == NULL || a[i].ulValueLen == CK_UNAVAILABLE_INFORMATION)
-			continue;
-		if (depth == 1 && row != NULL && row->type == TAPE_A_TEMPLATE
-		            ? !same_template(a[i].pValue, b[i].pValue, a[i].ulValueLen / sizeof(*a),
-		                             2)
-		            : memcmp(a[i].pValue, b[i].pValue, a[i].ulValueLen) != 0)
-			return false;
-	}
-	return true;
-}
-
-/* A copy of a template in memory of its own, with the same rooms. */
-static CK_ATTRIBUTE *copy_template(const CK_ATTRIBUTE *list, size_t count, unsigned int depth)
-{
-	CK_ATTRIBUTE *copy = guard_get(&guard, count * sizeof(*copy));
-	memcpy(copy, list, count * sizeof(*copy));
-	for (size_t i = 0; i < count; i++) {
-		const struct tape_attribute *row = tape_attribute_find(list[i].type);
-		const CK_ULONG length = list[i].ulValueLen;
-		if (list[i].pValue == NULL)
-			continue;
-		if (depth == 1 && row != NULL && row->type == TAPE_A_TEMPLATE &&
-		    length % sizeof(*list) == 0) {
-			copy[i].pValue = copy_template(list[i].pValue, length / sizeof(*list), 2);
-		} else {
-			copy[i].pValue = guard_get(&guard, length);
-			if (length != 0)
-				memcpy(copy[i].pValue, list[i].pValue, length);
-		}
-	}
-	return copy;
-}
-
 /* Other rooms for the same types: those of a new template that happens to ask for the same. */
 static CK_ATTRIBUTE *other_rooms(const struct object *object, struct dice *dice,
                                  const CK_ATTRIBUTE *list, size_t count)
 {
-	CK_ATTRIBUTE *copy = copy_template(list, count, 1);
+	CK_ATTRIBUTE *copy = object_copy_template(&guard, list, count);
 	CK_ATTRIBUTE *more;
 	for (size_t tries = 0; tries < 4; tries++) {
 		const size_t other = object_template(object, dice, &guard, &more);
@@ -430,7 +390,7 @@ static void templates_follow(void **state)
 		object_make(&object, &dice);
 		const size_t count = object_template(&object, &dice, &guard, &list);
 		CK_ATTRIBUTE *again = other_rooms(&object, &dice, list, count);
-		CK_ATTRIBUTE *module = copy_template(again, count, 1);
+		CK_ATTRIBUTE *module = object_copy_template(&guard, again, count);
 		capture_reading(&tape, list, count);
 		record_reading(&tape, &object, &rv, round % 2);
 		capture_reading(&live, again, count);
@@ -440,7 +400,7 @@ static void templates_follow(void **state)
 		marked += derived.leeway != 0;
 		const unsigned int codes = object_read(&object, module, count);
 		tape_answer(NULL, reads, live.words, live.in, derived.out);
-		assert_true(same_template(again, module, count, 1));
+		assert_true(object_same_template(again, module, count));
 		assert_true(guard_is_intact(&guard));
 		/* The very call that was recorded has the code that was recorded. */
 		if (derived.out[2].data == tape.out[2].data)

@@ -187,3 +187,57 @@ size_t object_template(const struct object *object, struct dice *dice, struct gu
 	*ret_list = list;
 	return count;
 }
+
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+static bool is_array(const CK_ATTRIBUTE *a, unsigned int depth)
+{
+	const struct tape_attribute *row = tape_attribute_find(a->type);
+	return depth == 1 && row != NULL && row->type == TAPE_A_TEMPLATE &&
+	       a->ulValueLen % sizeof(*a) == 0;
+}
+
+static CK_ATTRIBUTE *copy(struct guard *guard, const CK_ATTRIBUTE *list, size_t count,
+                          unsigned int depth)
+{
+	CK_ATTRIBUTE *to = guard_get(guard, count * sizeof(*to));
+	memcpy(to, list, count * sizeof(*to));
+	for (size_t i = 0; i < count; i++) {
+		const CK_ULONG length = list[i].ulValueLen;
+		if (list[i].pValue == NULL)
+			continue;
+		if (is_array(&list[i], depth)) {
+			to[i].pValue = copy(guard, list[i].pValue, length / sizeof(*list), 2);
+			continue;
+		}
+		to[i].pValue = guard_get(guard, length);
+		if (length != 0)
+			memcpy(to[i].pValue, list[i].pValue, length);
+	}
+	return to;
+}
+
+CK_ATTRIBUTE *object_copy_template(struct guard *guard, const CK_ATTRIBUTE *list, size_t count)
+{
+	return copy(guard, list, count, 1);
+}
+
+static bool same(const CK_ATTRIBUTE *a, const CK_ATTRIBUTE *b, size_t count, unsigned int depth)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (a[i].type != b[i].type || a[i].ulValueLen != b[i].ulValueLen)
+			return false;
+		if (a[i].pValue == NULL || a[i].ulValueLen == CK_UNAVAILABLE_INFORMATION)
+			continue;
+		if (is_array(&a[i], depth)
+		            ? !same(a[i].pValue, b[i].pValue, a[i].ulValueLen / sizeof(*a), 2)
+		            : memcmp(a[i].pValue, b[i].pValue, a[i].ulValueLen) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool object_same_template(const CK_ATTRIBUTE *a, const CK_ATTRIBUTE *b, size_t count)
+{
+	return same(a, b, count, 1);
+}

@@ -51,4 +51,10 @@ bool object_may_return(unsigned int codes, CK_RV rv);
 size_t object_template(const struct object *object, struct dice *dice, struct guard *guard,
                        CK_ATTRIBUTE **ret_list);
 
+/* A copy of a template in memory of its own, with the same rooms and what is in them. */
+CK_ATTRIBUTE *object_copy_template(struct guard *guard, const CK_ATTRIBUTE *list, size_t count);
+
+/* Whether two templates that were read in the same rooms got the same. */
+bool object_same_template(const CK_ATTRIBUTE *a, const CK_ATTRIBUTE *b, size_t count);
+
 #endif
