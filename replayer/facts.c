@@ -528,8 +528,9 @@ static bool is_ordinary_class(const struct tape_value *entry)
 }
 
 /*
- * Whether a search that has this entry more than another one finds a part of what that one finds, whatever
- * the module thinks of the entry; and whether it might refuse the entry (§5.7.7).
+ * Whether a search that has this entry more than another one finds a part of what that one finds: those that
+ * have this very value, whatever the module thinks of the entry (§5.7.7). Not of arrays, which SoftHSM2 finds
+ * never. And whether it might refuse the entry.
  */
 static bool narrows(const struct tape_value *entry, unsigned int *leeway)
 {
@@ -547,6 +548,10 @@ static bool narrows(const struct tape_value *entry, unsigned int *leeway)
 	case TAPE_A_CONSTANT:
 	case TAPE_A_FLAGS:
 		return size_of(entry) == sizeof(CK_ULONG);
+	case TAPE_A_ULONGS:
+	case TAPE_A_CONSTANTS:
+	case TAPE_A_TEMPLATE:
+		return false;
 	default:
 		return true;
 	}

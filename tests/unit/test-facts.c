@@ -652,6 +652,7 @@ static void templates_that_modules_differ_in(void **state)
 	CK_ATTRIBUTE hidden = { CKA_CLASS, &hardware, sizeof(hardware) };
 	CK_ATTRIBUTE strange = { CKA_VENDOR_DEFINED + 1, (void *)(uintptr_t) "a", 1 };
 	CK_ATTRIBUTE wrong = { CKA_TOKEN, (void *)(uintptr_t) "abcd", 4 };
+	CK_ATTRIBUTE array = { CKA_ALLOWED_MECHANISMS, NULL, 0 };
 	CK_ATTRIBUTE many[FACTS_MAX_TEMPLATE + 1];
 	unsigned int leeway;
 	(void)state;
@@ -664,6 +665,7 @@ static void templates_that_modules_differ_in(void **state)
 	assert_int_equal(leeway, 0);
 	assert_false(knows(&moment, &hidden, 1, &leeway));
 	assert_false(knows(&moment, &wrong, 1, &leeway));
+	assert_false(knows(&moment, &array, 1, &leeway));
 	assert_true(knows(&moment, &strange, 1, &leeway));
 	assert_int_equal(leeway, TAPE_LEEWAY_CODE);
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(many); i++)
