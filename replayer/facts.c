@@ -34,6 +34,14 @@ struct facts_list {
 	bool contradicted;
 };
 
+/* What a sort of session is told of itself. */
+struct facts_info {
+	struct facts_info *next;
+	uint64_t sort;
+	struct tape_value value; /* a record */
+	bool contradicted;
+};
+
 void facts_init(struct facts *facts, const uint64_t key[2], size_t limit)
 {
 	memset(facts, 0, sizeof(*facts));
@@ -70,7 +78,7 @@ static bool copy_value(struct facts *facts, struct tape_value *to, const struct 
 		facts->full |= to->data == NULL;
 		return to->data != NULL;
 	}
-	if (from->form != TAPE_V_LIST)
+	if (from->form != TAPE_V_LIST && from->form != TAPE_V_RECORD)
 		return true;
 	struct tape_value *list =
 		depth > TAPE_MAX_DEPTH ? NULL : keep(facts, from->count, sizeof(*list));
@@ -619,6 +627,15 @@ static const struct facts_search *find_search(struct facts *facts,
 	return found;
 }
 
+static void forget_running(struct facts *facts, uint64_t session)
+{
+	struct facts_running *running = place_of(facts->live, session);
+	if (running->session != session)
+		return;
+	free(running->members);
+	*running = (struct facts_running){ .session = 0 };
+}
+
 static void served_search(struct facts *facts, const struct facts_moment *moment,
                           const struct tape_value *template)
 {
@@ -632,16 +649,7 @@ static void served_search(struct facts *facts, const struct facts_moment *moment
 	running->members = calloc(search->count + 1, sizeof(*running->members));
 	if (running->members != NULL &&
 	    !filter(facts, moment, search, template, running->members, &running->count, &leeway))
-		facts_search_over(facts, moment->session);
-}
-
-void facts_search_over(struct facts *facts, uint64_t session)
-{
-	struct facts_running *running = place_of(facts->live, session);
-	if (running->session != session)
-		return;
-	free(running->members);
-	*running = (struct facts_running){ .session = 0 };
+		forget_running(facts, moment->session);
 }
 
 /* What was given must be what was there to be given, in that order; else the rest is not known. */
@@ -658,7 +666,7 @@ static void served_found(struct facts *facts, const struct facts_moment *moment,
 		        identity_of(moment, tape_value_child(out, i)->number) ==
 		                running->members[running->given];
 	if (!known)
-		facts_search_over(facts, moment->session);
+		forget_running(facts, moment->session);
 }
 
 /* As many as there is room for (§5.7.8). */
@@ -667,7 +675,7 @@ static bool answer_found(struct facts *facts, const struct facts_moment *moment,
                          struct tape_value *ret_out)
 {
 	const struct facts_running *running = place_of(facts->live, moment->session);
-	if (running->session != moment->session || moment->session == 0 ||
+	if (!moment->searches || running->session != moment->session || moment->session == 0 ||
 	    running->members == NULL || running->set != moment->set || live->form != TAPE_V_ROOM ||
 	    live->number == 0)
 		return false;
@@ -677,8 +685,9 @@ static bool answer_found(struct facts *facts, const struct facts_moment *moment,
 	if (items == NULL)
 		return false;
 	for (size_t i = 0; i < count; i++) {
-		items[i] = (struct tape_value){ .form = TAPE_V_NUMBER };
-		if (!handle_of(moment, running->members[running->given + i], &items[i].number))
+		const uint64_t identity = running->members[running->given + i];
+		items[i] = (struct tape_value){ .form = TAPE_V_NUMBER, .tag = identity };
+		if (!handle_of(moment, identity, &items[i].number))
 			return false;
 	}
 	*ret_out =
@@ -727,6 +736,56 @@ static void learn_list(struct facts *facts, const struct facts_moment *moment,
 	facts->lists = list;
 }
 
+/* ---- sessions -------------------------------------------------------------------------------- */
+
+static struct facts_info *find_info(const struct facts *facts, uint64_t sort)
+{
+	struct facts_info *info = facts->infos;
+	while (info != NULL && info->sort != sort)
+		info = info->next;
+	return info;
+}
+
+static bool same_record(const struct tape_value *a, const struct tape_value *b)
+{
+	if (a->record != b->record || a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (tape_value_child(a, i)->form != tape_value_child(b, i)->form ||
+		    tape_value_child(a, i)->number != tape_value_child(b, i)->number)
+			return false;
+	return true;
+}
+
+static void learn_info(struct facts *facts, const struct facts_moment *moment,
+                       const struct tape_value *out, CK_RV rv)
+{
+	if (moment->sort == 0 || rv != CKR_OK || out->form != TAPE_V_RECORD)
+		return;
+	struct facts_info *info = find_info(facts, moment->sort);
+	if (info != NULL) {
+		info->contradicted |= !same_record(&info->value, out);
+		return;
+	}
+	info = keep(facts, 1, sizeof(*info));
+	if (info == NULL)
+		return;
+	*info = (struct facts_info){ .next = facts->infos, .sort = moment->sort };
+	if (!copy_value(facts, &info->value, out, 1))
+		return;
+	facts->infos = info;
+}
+
+static bool answer_info(const struct facts *facts, const struct facts_moment *moment,
+                        const struct tape_value *live, struct tape_value *ret_out)
+{
+	const struct facts_info *info = find_info(facts, moment->sort);
+	if (moment->sort == 0 || info == NULL || info->contradicted || live->form == TAPE_V_NULL)
+		return false;
+	*ret_out = info->value;
+	return true;
+}
+
 /* ---- by shape -------------------------------------------------------------------------------- */
 
 static bool reads_template(const struct tape_shape *shape)
@@ -737,6 +796,11 @@ static bool reads_template(const struct tape_shape *shape)
 static bool lists_mechanisms(const struct tape_shape *shape)
 {
 	return shape->codec == TAPE_C_LIST_AT && shape->detail == TAPE_G_CKM;
+}
+
+static bool tells_of_session(const struct tape_shape *shape)
+{
+	return shape->codec == TAPE_C_STRUCT && shape->detail == TAPE_R_CK_SESSION_INFO;
 }
 
 /* The mechanism that a call asks the token about, if it does: NULL where it does not. */
@@ -778,6 +842,8 @@ void facts_learn(struct facts *facts, const struct facts_moment *moment,
 			learn_found(facts, moment, &in[i], &out[i], rv);
 		else if (lists_mechanisms(shape))
 			learn_list(facts, moment, &out[i], rv);
+		else if (tells_of_session(shape))
+			learn_info(facts, moment, &out[i], rv);
 	}
 }
 
@@ -796,10 +862,12 @@ bool facts_answer(struct facts *facts, const struct facts_moment *moment,
 			known = answer_template(facts, moment, &live[i], arena, &answer,
 			                        &derived->out[i]);
 		else if ((shape->traits & TAPE_T_SEEKS) != 0)
-			known = !moment->searches &&
+			known = !moment->busy &&
 			        find_search(facts, moment, &live[i], &derived->leeway) != NULL;
 		else if (shape->codec == TAPE_C_FOUND)
 			known = answer_found(facts, moment, &live[i], arena, &derived->out[i]);
+		else if (tells_of_session(shape))
+			known = answer_info(facts, moment, &live[i], &derived->out[i]);
 	}
 	if (known)
 		*ret_answer = answer;

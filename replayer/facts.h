@@ -43,8 +43,10 @@ struct facts_moment {
 	uint64_t set;     /* what a search in this session can find */
 	uint64_t object; /* the function's first object: which one, its changes, who is logged in */
 	uint64_t token;  /* the function's slot */
-	unsigned int part;                   /* of the trace: whose names redacted values have */
-	bool searches;                       /* a search is active in the session */
+	uint64_t sort;   /* what sort of session: how it was opened, and who is logged in */
+	unsigned int part; /* of the trace: whose names redacted values have */
+	bool searches;     /* of live calls: a search is active in the session */
+	bool busy; /* of live calls: some operation is; a module may have one at a time only */
 	const struct facts_handles *handles; /* NULL: each stands for itself, and has no state */
 };
 
@@ -56,6 +58,7 @@ struct facts_answer {
 struct fact;
 struct facts_search;
 struct facts_list;
+struct facts_info;
 
 /* A session in which a search goes on: in the recording, or live. */
 struct facts_running {
@@ -73,6 +76,7 @@ struct facts {
 	size_t slot_count, fact_count;
 	struct facts_search *searches[256]; /* by state */
 	struct facts_list *lists;
+	struct facts_info *infos;
 	struct facts_running recorded[FACTS_SESSIONS], live[FACTS_SESSIONS];
 	uint64_t learnt; /* searches, to know whether they were compared since */
 	bool full;
@@ -92,7 +96,8 @@ void facts_learn_written(struct facts *facts, uint64_t object, const struct tape
 
 /*
  * Answer a live call. Returns false where that is not known. Answers point into the facts and into the
- * arena. A search that is answered begins with facts_served(), as any other.
+ * arena; handles that were found have their identity as `tag`. A search that is answered begins with
+ * facts_served(), as any other.
  */
 TAPE_MUST_CHECK bool facts_answer(struct facts *facts, const struct facts_moment *moment,
                                   const struct tape_function *function,
@@ -103,8 +108,5 @@ TAPE_MUST_CHECK bool facts_answer(struct facts *facts, const struct facts_moment
 void facts_served(struct facts *facts, const struct facts_moment *moment,
                   const struct tape_function *function, const struct tape_value *live,
                   const struct tape_value *out, CK_RV rv);
-
-/* A live session's search is over, or the session is. */
-void facts_search_over(struct facts *facts, uint64_t session);
 
 #endif

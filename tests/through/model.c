@@ -350,7 +350,7 @@ static size_t search(CK_ATTRIBUTE *list, CK_ULONG count, CK_OBJECT_HANDLE *found
 static bool search_facts(struct facts *facts, CK_ATTRIBUTE *list, CK_ULONG count,
                          CK_OBJECT_HANDLE *found, size_t *ret_total)
 {
-	const struct facts_moment moment = { .session = session, .set = 1, .handles = &handles };
+	struct facts_moment moment = { .session = session, .set = 1, .handles = &handles };
 	struct one_call call = CALL(FindObjectsInit, session, (uintptr_t)list, count);
 	struct facts_answer answer;
 	CK_ULONG given = 0;
@@ -359,6 +359,7 @@ static bool search_facts(struct facts *facts, CK_ATTRIBUTE *list, CK_ULONG count
 	if (!facts_answer(facts, &moment, call.function, call.in, &arena, &answer))
 		return false;
 	facts_served(facts, &moment, call.function, call.in, answer.derived.out, CKR_OK);
+	moment.searches = true;
 	do {
 		call = CALL(FindObjects, session, (uintptr_t)(found + *ret_total),
 		            1 + dice_pick(&dice, 7), (uintptr_t)&given);
@@ -371,7 +372,6 @@ static bool search_facts(struct facts *facts, CK_ATTRIBUTE *list, CK_ULONG count
 		facts_served(facts, &moment, call.function, call.in, answer.derived.out, CKR_OK);
 		*ret_total += given;
 	} while (given != 0);
-	facts_search_over(facts, session);
 	return true;
 }
 

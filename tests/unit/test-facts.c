@@ -507,12 +507,16 @@ static bool search_live(struct dice *dice, uint64_t session, CK_ATTRIBUTE *list,
 	assert_int_equal(answer.derived.rv, CKR_OK);
 	assert_int_equal(answer.derived.leeway, 0);
 	facts_served(&facts, &moment, call.function, call.in, answer.derived.out, CKR_OK);
-	moment.searches = true;
+	moment.busy = true;
 	assert_false(facts_answer(&facts, &moment, call.function, call.in, &arena, &answer));
 	for (size_t given = 0;;) {
 		CK_OBJECT_HANDLE some[5];
 		CK_ULONG now = 77;
 		call = finding(some, 1 + dice_pick(dice, 5), &now);
+		moment.searches = false;
+		assert_false(
+			facts_answer(&facts, &moment, call.function, call.in, &arena, &answer));
+		moment.searches = true;
 		assert_true(facts_answer(&facts, &moment, call.function, call.in, &arena, &answer));
 		tape_answer(NULL, call.function, call.words, call.in, answer.derived.out);
 		facts_served(&facts, &moment, call.function, call.in, answer.derived.out, CKR_OK);
@@ -530,7 +534,6 @@ static bool search_live(struct dice *dice, uint64_t session, CK_ATTRIBUTE *list,
 		if (now == 0)
 			break;
 	}
-	facts_search_over(&facts, session);
 	return true;
 }
 
@@ -678,8 +681,10 @@ static void templates_that_modules_differ_in(void **state)
 static void searches_are_gone_on_with(void **state)
 {
 	static const uint64_t members[] = { 5, 6, 7 };
-	const struct facts_moment moment = { .session = 1, .set = 1 };
-	const struct facts_moment elsewhere = { .session = 1 + FACTS_SESSIONS, .set = 1 };
+	const struct facts_moment moment = { .session = 1, .set = 1, .searches = true };
+	const struct facts_moment elsewhere = { .session = 1 + FACTS_SESSIONS,
+		                                .set = 1,
+		                                .searches = true };
 	CK_ATTRIBUTE label = { CKA_LABEL, (void *)(uintptr_t) "a", 1 };
 	CK_OBJECT_HANDLE some[3];
 	CK_ULONG given = 0;
@@ -818,6 +823,42 @@ static void mechanisms_that_there_are_not(void **state)
 	assert_false(facts_answer(&facts, &first, asks, live, &arena, &answer));
 }
 
+/* A session is told what another one of its sort was told, and nothing else. */
+static void sessions_are_of_a_sort(void **state)
+{
+	const struct tape_function *asks = &tape_functions[TAPE_FN_C_GetSessionInfo];
+	struct tape_value fields[] = { { .form = TAPE_V_NUMBER, .number = 7 },
+		                       { .form = TAPE_V_NUMBER, .number = CKS_RW_USER_FUNCTIONS },
+		                       { .form = TAPE_V_NUMBER, .number = CKF_SERIAL_SESSION },
+		                       { .form = TAPE_V_NUMBER, .number = 0 } };
+	struct tape_value live[2] = { { 0 }, { .form = TAPE_V_ABSENT } };
+	const struct tape_value out[2] = { { 0 },
+		                           { .form = TAPE_V_RECORD,
+		                             .record = TAPE_R_CK_SESSION_INFO,
+		                             .count = TAPE_ARRAY_SIZE(fields),
+		                             .data = fields } };
+	const struct facts_moment user = { .session = 1, .sort = 1 };
+	const struct facts_moment public = { .session = 2, .sort = 2 };
+	const struct facts_moment unknown = { .session = 3, .sort = 0 };
+	struct facts_answer answer;
+	(void)state;
+	facts_learn(&facts, &user, asks, live, out, CKR_OK);
+	facts_learn(&facts, &unknown, asks, live, out, CKR_OK);
+	facts_learn(&facts, &public, asks, live, out, CKR_DEVICE_ERROR);
+	assert_true(facts_answer(&facts, &user, asks, live, &arena, &answer));
+	assert_int_equal(tape_value_child(&answer.derived.out[1], 0)->number, 7);
+	assert_false(facts_answer(&facts, &public, asks, live, &arena, &answer));
+	assert_false(facts_answer(&facts, &unknown, asks, live, &arena, &answer));
+	live[1].form = TAPE_V_NULL;
+	assert_false(facts_answer(&facts, &user, asks, live, &arena, &answer));
+	live[1].form = TAPE_V_ABSENT;
+	facts_learn(&facts, &user, asks, live, out, CKR_OK);
+	assert_true(facts_answer(&facts, &user, asks, live, &arena, &answer));
+	fields[3].number = 1;
+	facts_learn(&facts, &user, asks, live, out, CKR_OK);
+	assert_false(facts_answer(&facts, &user, asks, live, &arena, &answer));
+}
+
 /* What is large is not worth the time: nothing is learnt of it, nothing is answered. */
 static void hostile_sizes(void **state)
 {
@@ -868,6 +909,7 @@ int main(void)
 		cmocka_unit_test(searches_may_not_fit),
 		cmocka_unit_test(what_did_not_fit_is_not_relied_upon),
 		cmocka_unit_test_setup_teardown(mechanisms_that_there_are_not, fresh, stale),
+		cmocka_unit_test_setup_teardown(sessions_are_of_a_sort, fresh, stale),
 		cmocka_unit_test_setup_teardown(hostile_sizes, fresh, stale),
 	};
 
