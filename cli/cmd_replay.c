@@ -332,6 +332,12 @@ static bool judge(const struct replay *replay, const char *program)
 			tape_cli_warn("%" PRIu64 " calls that only end something were answered "
 			              "without a recorded one",
 			              progress->ended);
+		if (progress->derived != 0)
+			tape_cli_warn("%" PRIu64
+			              " calls were answered by model; another module may "
+			              "return another code in %" PRIu64
+			              " of them, and say a larger length in %" PRIu64,
+			              progress->derived, progress->codes, progress->lengths);
 		if (filled != 0)
 			tape_cli_warn("%" PRIu64 " bytes of redacted outputs were made up", filled);
 	}

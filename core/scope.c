@@ -511,8 +511,11 @@ static void add_object_state(const struct tape_scopes *scopes, uint64_t number,
                              struct tape_scope_value *value)
 {
 	const struct tape_scope_object *object = find_object(scopes, number);
-	if (object == NULL)
+	/* One that was not found yet is as one that was, and was left alone. */
+	if (object == NULL) {
+		value->hash = mix(value->hash, 0);
 		return;
+	}
 	value->hash = mix(value->hash, object->lives ? object->state.hash : MARK_LOST);
 	if (object->state.line > value->line)
 		value->line = object->state.line;

@@ -17,6 +17,7 @@
 #include "core/compare.h"
 #include "core/redact.h"
 #include "replayer/binding.h"
+#include "replayer/model.h"
 #include "replayer/report.h"
 #include "replayer/wait.h"
 
@@ -45,6 +46,7 @@ struct entry {
 struct group {
 	uint32_t first, last; /* entries */
 	uint32_t next;        /* of the same hash */
+	uint32_t kin;         /* model mode: of the same hash but for rooms */
 };
 
 struct member {
@@ -73,6 +75,8 @@ struct loose {
 	size_t group_count;
 	uint32_t *buckets; /* groups by ask */
 	size_t bucket_count;
+	struct model *model;   /* model mode; else NULL */
+	uint32_t *kin_buckets; /* likewise: groups by what is asked but for rooms */
 	struct member *members;
 	size_t member_count, member_room;
 	struct cell *cells;
@@ -123,6 +127,8 @@ void loose_free(struct loose *loose)
 	free(loose->entries);
 	free(loose->groups);
 	free(loose->buckets);
+	free(loose->kin_buckets);
+	model_free(loose->model);
 	free(loose->members);
 	free(loose->cells);
 	free(loose->lanes);
@@ -207,9 +213,15 @@ static bool is_handle(const struct tape_function *function, size_t argument)
 	       function->arguments[argument].kind == TAPE_K_OBJECT;
 }
 
-/* `in` has identities in the place of handles. */
+/* A room that core/derive.h answers for, in a buffer or a list. */
+static bool is_derived(const struct tape_argument *argument)
+{
+	return tape_derives_room(argument) && tape_shapes[argument->kind].codec != TAPE_C_TEMPLATE;
+}
+
+/* `in` has identities in the place of handles. `rooms`: whether they count. */
 static uint64_t ask_of(const struct loose *loose, const struct tape_function *function,
-                       const struct tape_value *in)
+                       const struct tape_value *in, bool rooms)
 {
 	size_t id = (size_t)(function - tape_functions);
 	uint64_t hash = mix(id, 1);
@@ -241,6 +253,8 @@ static uint64_t ask_of(const struct loose *loose, const struct tape_function *fu
 		case TAPE_C_FILL:
 		case TAPE_C_LIST_AT:
 		case TAPE_C_FOUND:
+			if (!rooms && is_derived(&function->arguments[i]))
+				break;
 			hash = mix(hash, in[i].form);
 			if (in[i].form != TAPE_V_QUERY)
 				hash = mix(hash, in[i].number);
@@ -332,6 +346,13 @@ static bool is_unknown(const struct record *record)
 
 /* ---- groups and cells ------------------------------------------------------------------------ */
 
+static uint32_t *kin_bucket(const struct loose *loose, const struct tape_function *function,
+                            const struct tape_value *asked)
+{
+	uint64_t ask = ask_of(loose, function, asked, false);
+	return &loose->kin_buckets[ask & (loose->bucket_count - 1)];
+}
+
 static void put_in_group(struct loose *loose, uint32_t index)
 {
 	struct entry *entry = &loose->entries[index];
@@ -358,11 +379,17 @@ static void put_in_group(struct loose *loose, uint32_t index)
 	}
 	/* Behind those that are there: the first recorded one is found first. */
 	uint32_t g = (uint32_t)loose->group_count++;
-	loose->groups[g] = (struct group){ index, index, NONE };
+	loose->groups[g] = (struct group){ index, index, NONE, NONE };
 	while (*bucket != NONE)
 		bucket = &loose->groups[*bucket].next;
 	*bucket = g;
 	entry->group = g;
+	if (loose->kin_buckets == NULL)
+		return;
+	bucket = kin_bucket(loose, function, asked);
+	while (*bucket != NONE)
+		bucket = &loose->groups[*bucket].kin;
+	*bucket = g;
 }
 
 static struct cell *find_cell(const struct loose *loose, uint32_t group, uint64_t key)
@@ -595,6 +622,14 @@ struct sweep {
 	uint64_t *keys; /* of those, before an effect */
 };
 
+/* Equal for sessions that were opened by equal calls; 0 where that is not known. */
+static uint64_t opened_as(const struct loose *loose, uint32_t lane)
+{
+	if (lane == NONE || loose->lanes[lane].opener == NONE)
+		return 0;
+	return loose->entries[loose->lanes[lane].opener].group + UINT64_C(1);
+}
+
 static uint64_t key_now(struct sweep *sweep, const struct entry *entry)
 {
 	struct tape_scope_value state[TAPE_SCOPES];
@@ -613,12 +648,17 @@ static void begin_entry(struct sweep *sweep, uint32_t index)
 			record->in[i].tag =
 				identity_of(&sweep->scopes, record->function, record->in, i);
 	put_recorded(record->function, record->in, asked);
-	entry->ask = ask_of(loose, record->function, asked);
+	entry->ask = ask_of(loose, record->function, asked, true);
 	entry->fed = tape_scope_fed(&sweep->scopes, record->function, record->in);
 	tape_scope_read(&sweep->scopes, record->function, record->in, entry->state);
 	classify(entry, tape_scope_varies(&sweep->scopes, record->function, record->in));
 	put_in_lane(loose, index);
 	put_in_group(loose, index);
+	if (loose->model != NULL) {
+		const struct model_call call = { &sweep->scopes, record->function, record->in,
+			                         entry->state, opened_as(loose, entry->lane) };
+		model_note(loose->model, &call, record, index);
+	}
 	if (record->return_at == NOT_YET) {
 		put_in_cell(loose, index, key_of(entry->state, mask_of(record, 0)));
 		if (entry->barrier)
@@ -684,6 +724,8 @@ static void end_entry(struct sweep *sweep, uint32_t index)
 	name_outputs(&sweep->scopes, record);
 	keep_fresh(loose, record);
 	open_lane(loose, index);
+	if (loose->model != NULL && !entry->barrier && !entry->ambiguous && !record->partial)
+		model_wrote(loose->model, &sweep->scopes, record);
 	const struct tape_scope_row *row = &tape_scope_rows[record->function - tape_functions];
 	unsigned int mask = mask_of_entry(entry);
 	bool differs = put_in_cell(loose, index, key_of(entry->state, mask));
@@ -751,6 +793,17 @@ static uint64_t hole_identity(const struct hole *hole)
 	return mix(hole->position, 2);
 }
 
+/* The record of a call whose answer is that of the state in which it began; NULL for others. */
+static const struct record *what_it_says(void *context, size_t index)
+{
+	const struct loose *loose = context;
+	const struct entry *entry = &loose->entries[index];
+	const struct record *record = entry->record;
+	return entry->barrier || entry->ambiguous || record->partial || record->return_at == NOT_YET
+	               ? NULL
+	               : record;
+}
+
 static bool sweep_over(struct loose *loose)
 {
 	size_t count;
@@ -779,6 +832,8 @@ static bool sweep_over(struct loose *loose)
 	free(events);
 	if (good)
 		hash_lanes(loose);
+	if (good && loose->model != NULL)
+		model_learn(loose->model, what_it_says, loose);
 	return good;
 }
 
@@ -846,6 +901,14 @@ static bool allocate(struct loose *loose, size_t count)
 	    loose->lanes == NULL)
 		return false;
 	memset(loose->buckets, 0xff, loose->bucket_count * sizeof(*loose->buckets));
+	if (engine.options.mode == MODE_MODEL) {
+		const size_t size = loose->bucket_count * sizeof(*loose->kin_buckets);
+		loose->model = model_new();
+		loose->kin_buckets = malloc(size);
+		if (loose->model == NULL || loose->kin_buckets == NULL)
+			return false;
+		memset(loose->kin_buckets, 0xff, size);
+	}
 	loose->lanes[0] = (struct lane_state){ .opener = NONE, .cursor = NONE, .last = NONE };
 	loose->lane_count = 1;
 	return grow_cells(loose);
@@ -883,6 +946,9 @@ bool loose_open(void)
 	struct loose *loose = calloc(1, sizeof(*loose));
 	if (loose != NULL && build(loose)) {
 		engine.loose = loose;
+		if (loose->model != NULL && model_is_full(loose->model))
+			report_note("there was no room for all that the recording tells of its "
+			            "token: some calls that follow from it are not answered");
 		return true;
 	}
 	loose_free(loose);
@@ -977,6 +1043,31 @@ static int compare_live(struct loose *loose, const struct entry *entry,
 		engine_capture(entry->record, function, words, live);
 	put_live(loose, function, live, asked);
 	return compare(entry, asked, 0, bind);
+}
+
+/* The same, whatever its rooms are that core/derive.h answers for. */
+static int compare_kin(struct loose *loose, const struct entry *entry,
+                       const struct tape_function *function, const uintptr_t *words,
+                       struct tape_value *live, bool bind)
+{
+	struct tape_value asked[TAPE_MAX_ARGUMENTS];
+	if (has_parameter(function))
+		engine_capture(entry->record, function, words, live);
+	put_live(loose, function, live, asked);
+	for (size_t i = 0; i < function->count; i++)
+		if (is_derived(&function->arguments[i]))
+			asked[i] = entry->record->in[i];
+	return compare(entry, asked, 0, bind);
+}
+
+/* Whether the answer to a call with other rooms follows from a recorded one. */
+static bool derives(const struct record *record, const struct tape_value *live,
+                    struct tape_derived *ret_derived)
+{
+	return !record->partial && record->return_at != NOT_YET &&
+	       tape_scope_outside(record->rv) == TAPE_OUTSIDE_NOTHING &&
+	       tape_derive(&engine.scratch, record->function, record->in, record->out, record->rv,
+	                   live, ret_derived);
 }
 
 /* ---- strict mode's rule ---------------------------------------------------------------------- */
@@ -1131,7 +1222,12 @@ static void explain(struct loose *loose, const struct tape_function *function,
 		const struct entry *first = &loose->entries[loose->groups[g].first];
 		if (first->record->function != function)
 			continue;
+		struct tape_derived derived;
 		int argument = compare_live(loose, first, function, words, live, false);
+		if (argument >= 0 && loose->model != NULL &&
+		    compare_kin(loose, first, function, words, live, false) < 0 &&
+		    derives(first->record, live, &derived))
+			argument = -1;
 		if (argument < 0) {
 			miss->count = 0;
 			explain_group(loose, g, state, miss);
@@ -1195,7 +1291,7 @@ static uint32_t look(struct loose *loose, const struct tape_function *function,
 	engine_capture(NULL, function, words, live);
 	put_live(loose, function, live, asked);
 	uint32_t lane = live_lane(loose, function, live);
-	uint64_t ask = ask_of(loose, function, asked);
+	uint64_t ask = ask_of(loose, function, asked, true);
 	tape_scope_read(&loose->live, function, live, state);
 	uint32_t found = NONE;
 	if (loose->course && engine.overlaps)
@@ -1214,7 +1310,7 @@ static uint32_t look(struct loose *loose, const struct tape_function *function,
 }
 
 struct record *loose_find(const struct tape_function *function, const uintptr_t *words,
-                          struct tape_value *live, struct loose_miss *ret_miss)
+                          struct tape_value *live)
 {
 	struct loose *loose = engine.loose;
 	struct tape_scope_value state[TAPE_SCOPES];
@@ -1222,12 +1318,103 @@ struct record *loose_find(const struct tape_function *function, const uintptr_t 
 	do
 		found = look(loose, function, words, live, state);
 	while (found == NONE && pass_hole(loose));
-	if (found == NONE) {
-		explain(loose, function, words, live, state, ret_miss);
+	if (found == NONE)
 		return NULL;
-	}
 	(void)compare_live(loose, &loose->entries[found], function, words, live, true);
 	return loose->entries[found].record;
+}
+
+void loose_explain(const struct tape_function *function, const uintptr_t *words,
+                   struct tape_value *live, struct loose_miss *ret_miss)
+{
+	struct tape_scope_value state[TAPE_SCOPES];
+	engine_capture(NULL, function, words, live);
+	tape_scope_read(&engine.loose->live, function, live, state);
+	explain(engine.loose, function, words, live, state, ret_miss);
+}
+
+/* ---- model mode ------------------------------------------------------------------------------ */
+
+static void read_call(struct loose *loose, const struct tape_function *function,
+                      const struct tape_value *live, struct tape_scope_value state[TAPE_SCOPES],
+                      struct model_call *ret_call)
+{
+	tape_scope_read(&loose->live, function, live, state);
+	*ret_call = (struct model_call){ &loose->live, function, live, state,
+		                         opened_as(loose, live_lane(loose, function, live)) };
+}
+
+/* The answer to a call that was recorded with another room. */
+static bool derive_room(struct loose *loose, const struct tape_function *function,
+                        const uintptr_t *words, struct tape_value *live,
+                        const struct tape_scope_value state[TAPE_SCOPES],
+                        struct loose_derived *ret_derived)
+{
+	struct tape_value asked[TAPE_MAX_ARGUMENTS];
+	struct tape_derived *derived = &ret_derived->answer.derived;
+	const uint32_t lane = live_lane(loose, function, live);
+	put_live(loose, function, live, asked);
+	for (uint32_t g = *kin_bucket(loose, function, asked); g != NONE;
+	     g = loose->groups[g].kin) {
+		const struct entry *entry = &loose->entries[loose->groups[g].first];
+		if (entry->record->function != function ||
+		    compare_kin(loose, entry, function, words, live, false) >= 0)
+			continue;
+		uint32_t found = look_in_group(loose, g, lane, state);
+		if (found == NONE)
+			continue;
+		entry = &loose->entries[found];
+		struct record *record = entry->record;
+		if (!derives(record, live, derived))
+			continue;
+		/* The recorded answer as it is: the operation goes on as it did, a new object is the recorded one. */
+		const bool whole = derived->rv == record->rv &&
+		                   memcmp(derived->out, record->out,
+		                          function->count * sizeof(*record->out)) == 0;
+		/* Which state an overlapped call was made in is not known before it is used. */
+		if (entry->ambiguous && !whole)
+			continue;
+		(void)compare_kin(loose, entry, function, words, live, true);
+		ret_derived->record = whole ? record : NULL;
+		ret_derived->answer.part = record->part;
+		return true;
+	}
+	return false;
+}
+
+bool loose_derive(const struct tape_function *function, const uintptr_t *words,
+                  struct tape_value *live, struct loose_derived *ret_derived)
+{
+	struct loose *loose = engine.loose;
+	struct tape_scope_value state[TAPE_SCOPES];
+	struct model_call call;
+	if (loose->model == NULL)
+		return false;
+	engine_capture(NULL, function, words, live);
+	read_call(loose, function, live, state, &call);
+	if (derive_room(loose, function, words, live, state, ret_derived))
+		return true;
+	ret_derived->record = NULL;
+	return model_answer(loose->model, &call, &engine.scratch, &ret_derived->answer);
+}
+
+bool loose_follow(const struct tape_function *function, const struct tape_value *live,
+                  const struct facts_answer *answer)
+{
+	struct loose *loose = engine.loose;
+	const struct tape_derived *derived = &answer->derived;
+	struct tape_scope_value state[TAPE_SCOPES];
+	struct model_call model_call;
+	const struct tape_scope_call call = { .function = function,
+		                              .in = live,
+		                              .out = derived->out,
+		                              .rv = derived->rv,
+		                              .fed = tape_scope_fed(&loose->live, function, live) };
+	if (derived->steps)
+		tape_scope_effect(&loose->live, &call);
+	read_call(loose, function, live, state, &model_call);
+	model_served(loose->model, &model_call, derived->out, derived->rv);
+	return !loose->live.failed;
 }
 
 /* ---- serving --------------------------------------------------------------------------------- */
@@ -1333,6 +1520,12 @@ const struct tape_value *loose_answer(const struct record *record, const struct 
 					!tape_map_put(&loose->live_lanes, out[i].number, lane);
 			}
 		}
+	if (loose->model != NULL) {
+		struct tape_scope_value state[TAPE_SCOPES];
+		struct model_call call;
+		read_call(loose, record->function, in, state, &call);
+		model_served(loose->model, &call, out, record->rv);
+	}
 	return loose->failed || loose->live.failed ? NULL : out;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/scope.h"
 #include "replayer/engine.h"
+#include "replayer/facts.h"
 
 /* Read the engine's trace to its end, and make engine.loose of it. Returns false, reported. */
 bool loose_open(void);
@@ -33,11 +34,29 @@ struct loose_miss {
 };
 
 /*
- * Find the recorded call that answers one that came. `live` are its inputs, and stay captured. Returns NULL,
- * and says why, where there is none.
+ * Find the recorded call that answers one that came. `live` are its inputs, and stay captured. Returns NULL
+ * where there is none.
  */
 struct record *loose_find(const struct tape_function *function, const uintptr_t *words,
-                          struct tape_value *live, struct loose_miss *ret_miss);
+                          struct tape_value *live);
+
+/* Say why there is none. */
+void loose_explain(const struct tape_function *function, const uintptr_t *words,
+                   struct tape_value *live, struct loose_miss *ret_miss);
+
+/*
+ * Model mode: the answer to a call that none was recorded for, but that follows from others. Either the
+ * recorded call `record` answers as if it had been found, for the room that was offered; or `answer` is
+ * what the program gets, and loose_follow() takes it into account.
+ */
+struct loose_derived {
+	struct record *record;
+	struct facts_answer answer;
+};
+bool loose_derive(const struct tape_function *function, const uintptr_t *words,
+                  struct tape_value *live, struct loose_derived *ret_derived);
+TAPE_MUST_CHECK bool loose_follow(const struct tape_function *function,
+                                  const struct tape_value *live, const struct facts_answer *answer);
 
 /*
  * Use a recorded call that was found, for the inputs `live`. It counts as served the first time; `*ret_first`

@@ -480,22 +480,30 @@ static void do_not_return(const struct record *record)
 	engine_enter();
 }
 
+/* Write the outputs of a call, by the names that they have in a part of the trace. */
+static CK_RV write_out(const struct tape_function *function, unsigned int part,
+                       const uintptr_t *words, const struct tape_value *live,
+                       const struct tape_value *out, CK_RV rv)
+{
+	const struct tape_compare names = { .bindings = &engine.bindings,
+		                            .rules = &engine.options.rules,
+		                            .part = part };
+	out = tape_names_answer(&names, &engine.scratch, function, out);
+	if (out == NULL)
+		return CKR_HOST_MEMORY;
+	size_t filled = tape_answer(&names, function, words, live, out);
+	if (filled != 0)
+		atomic_fetch_add(&report_counters->filled, filled);
+	return rv;
+}
+
 static CK_RV answer(const struct record *record, const uintptr_t *words,
                     const struct tape_value *live, const struct tape_value *out)
 {
 	if (TAPE_UNLIKELY(record->partial))
 		return diverge(record->function, words, REPORT_PARTIAL, record, -1,
 		               "part of it is not in the recording");
-	const struct tape_compare names = { .bindings = &engine.bindings,
-		                            .rules = &engine.options.rules,
-		                            .part = record->part };
-	out = tape_names_answer(&names, &engine.scratch, record->function, out);
-	if (out == NULL)
-		return CKR_HOST_MEMORY;
-	size_t filled = tape_answer(&names, record->function, words, live, out);
-	if (filled != 0)
-		atomic_fetch_add(&report_counters->filled, filled);
-	return record->rv;
+	return write_out(record->function, record->part, words, live, out, record->rv);
 }
 
 static CK_RV no_return(const struct record *record, const uintptr_t *words)
@@ -731,9 +739,23 @@ struct wanted {
 static bool answers(void *context)
 {
 	struct wanted *wanted = context;
-	struct loose_miss why;
-	wanted->found = loose_find(wanted->function, wanted->words, wanted->live, &why);
+	wanted->found = loose_find(wanted->function, wanted->words, wanted->live);
 	return wanted->found != NULL;
+}
+
+/* Model mode: what was not recorded of this call, but follows from others. */
+static CK_RV follow(const struct tape_function *function, const uintptr_t *words,
+                    struct tape_value *live, const struct loose_derived *derived)
+{
+	const struct facts_answer *answer = &derived->answer;
+	report_derived((enum tape_function_id)(function - tape_functions), answer->derived.rv,
+	               answer->derived.leeway);
+	if (derived->record != NULL)
+		return use(derived->record, words, live);
+	if (!loose_follow(function, live, answer))
+		return CKR_HOST_MEMORY;
+	return write_out(function, answer->part, words, live, answer->derived.out,
+	                 answer->derived.rv);
 }
 
 static CK_RV serve_loosely(const struct tape_function *function, const uintptr_t *words)
@@ -745,9 +767,9 @@ static CK_RV serve_loosely(const struct tape_function *function, const uintptr_t
 	if (engine.unrecorded != NULL)
 		return diverge(function, words, REPORT_PROCESS, NULL, -1, engine.unrecorded);
 	do {
-		record = loose_find(function, words, live, &why);
+		record = loose_find(function, words, live);
 		if (record == NULL && engine.shares && binding_change(function, words, equals))
-			record = loose_find(function, words, live, &why);
+			record = loose_find(function, words, live);
 		if (record == NULL && engine.shares && binding_borrow(answers, &wanted))
 			record = wanted.found;
 		/* The program may call from its function: what answers is looked for again. */
@@ -759,6 +781,10 @@ static CK_RV serve_loosely(const struct tape_function *function, const uintptr_t
 		atomic_fetch_add(&report_counters->ended, 1);
 		return CKR_OK;
 	}
+	struct loose_derived derived;
+	if (loose_derive(function, words, live, &derived))
+		return follow(function, words, live, &derived);
+	loose_explain(function, words, live, &why);
 	return miss(function, words, &why);
 }
 

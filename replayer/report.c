@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/derive.h"
 #include "core/print.h"
 #include "core/system.h"
 #include "replayer/callers.h"
@@ -493,6 +494,33 @@ void report_note(const char *sentence)
 	report_sentence("note", sentence);
 }
 
+void report_derived(enum tape_function_id function, CK_RV rv, unsigned int leeway)
+{
+	char room[256];
+	struct tape_buf buf;
+	const bool code = (leeway & TAPE_LEEWAY_CODE) != 0;
+	const bool length = (leeway & TAPE_LEEWAY_LENGTH) != 0;
+	atomic_fetch_add(&report_counters->derived, 1);
+	atomic_fetch_add(&report_counters->codes, code);
+	atomic_fetch_add(&report_counters->lengths, length);
+	if (leeway == 0 || report_fd < 0)
+		return;
+	tape_buf_init(&buf, room, sizeof(room), MAX_REPORT);
+	TAPE_PUT(&buf, "{\"by-model\": ");
+	tape_put_quoted(&buf, tape_functions[function].name.text,
+	                tape_functions[function].name.length);
+	TAPE_PUT(&buf, ", \"rv\": ");
+	tape_print_constant(&buf, TAPE_G_CKR, rv);
+	TAPE_PUT(&buf, ", \"text\": \"by model, ");
+	tape_put_text(&buf, code && length ? "return code and length"
+	                    : code         ? "return code"
+	                                   : "length");
+	TAPE_PUT(&buf, " may differ\"}\n");
+	if (!buf.failed)
+		write_all(report_fd, buf.data, buf.length);
+	tape_buf_done(&buf);
+}
+
 /* What the whole replay has counted so far, if anything. */
 static void put_total(struct tape_buf *buf, const char *key, const _Atomic uint64_t *counter)
 {
@@ -523,6 +551,7 @@ void report_summary(const char *trace, uint64_t served, uint64_t unused, uint64_
 	put_total(&buf, ", \"made-up\": ", &report_counters->filled);
 	put_total(&buf, ", \"again\": ", &report_counters->beyond);
 	put_total(&buf, ", \"ended\": ", &report_counters->ended);
+	put_total(&buf, ", \"by-model\": ", &report_counters->derived);
 	TAPE_PUT(&buf, ", \"pid\": ");
 	tape_put_decimal(&buf, (uint64_t)getpid());
 	if (trace != NULL) {

@@ -83,6 +83,12 @@ void report_divergence(const struct report *report);
 /* Say what is no divergence: on stderr and in the report. */
 void report_note(const char *sentence);
 
+/*
+ * Count a call that was answered by model; in what another module may answer otherwise (enum tape_leeway bits)
+ * stands in the report.
+ */
+void report_derived(enum tape_function_id function, CK_RV rv, unsigned int leeway);
+
 /* Say that there is nothing to serve: once, on stderr and in the report. */
 void report_failure(const char *sentence);
 

@@ -129,13 +129,18 @@ def none(rv="CKR_OK"):
 GAP = {"gap": 1, "why": "ENOSPC"}
 START = [INIT, opened(1)]
 
-# Row, what is served, what is called behind it; what each call gets in strict and in lenient mode: `s` for the
-# recorded answer (of the call as it is written here), CKR_… for another one, else the kind of its divergence.
+# Row, what is served, what is called behind it; what each call gets in strict, lenient and model mode: `s` for the
+# answer of the call as it is written here, CKR_… for another one, else the kind of its divergence. And how many
+# answers by model are marked, with another return code or another length.
 CASES = []
 
 
-def case(row, served, made_calls, strict, lenient):
-    CASES.append((row, served, made_calls, strict.split(), lenient.split()))
+def case(row, served, made_calls, strict, lenient, model=None):
+    CASES.append((row, served, made_calls, {"strict": strict, "lenient": lenient, "model": model or lenient}, None))
+
+
+def model_case(row, served, made_calls, model, marked=0):
+    CASES.append((row, START + served, START + made_calls, {"model": "s s " + model}, marked))
 
 
 R = "CKS_RO_USER_FUNCTIONS"
@@ -160,7 +165,7 @@ case(6, START + [slot(False), slot(False), slot(True)],
 case(7, START + [slot(False), slot(True), info()], START + [slot(False), info(), slot(True), info()],
      "s s s function s s", "s s s state s s")
 case(8, START + [label("a")], START + [label("a", handle=3), label("a", room=17), info()],
-     "s s argument argument function", "s s unrecorded unrecorded unrecorded")
+     "s s argument argument function", "s s unrecorded unrecorded unrecorded", "s s unrecorded s unrecorded")
 twice = [sign_init(), sign("01", "aa"), sign_init(), sign("01", "aa")]
 case(9, START + twice[:2], START + twice, "s s s s past-end past-end", "s s s s s s")
 case(9, START + [sign_init(), update("01"), update("02"), final("aa")],
@@ -184,7 +189,7 @@ two = [INIT, opened(1), opened(2)]
 case(15, two + [label("a", 1)], two + [label("a", 2), label("a", 1)], "s s s argument s", "s s s s s")
 case(15, [INIT, opened(1), opened(2, flags=["CKF_SERIAL_SESSION", "CKF_RW_SESSION"]), label("a", 1)],
      [INIT, opened(1), opened(2, flags=["CKF_SERIAL_SESSION", "CKF_RW_SESSION"]), label("a", 2)],
-     "s s s argument", "s s s unrecorded")
+     "s s s argument", "s s s unrecorded", "s s s s")
 case(16, START + [login(), search()], START + [login(), search(), searched(), logout(), closed(1), DONE],
      "s s s s past-end past-end past-end past-end", "s s s s s s s s")
 case(17, START, START + [searched(), logout(), closed(1), closed(1)], "s s past-end past-end past-end past-end",
@@ -210,6 +215,97 @@ wrong = login(rv="CKR_PIN_INCORRECT", pin="pin-2")
 case(26, START + [wrong, login()], START + [wrong, login()], "s s s s", "s s s s")
 case(26, START + [wrong, login()], START + [login(), wrong], "s s CKR_PIN_INCORRECT CKR_OK",
      "s s CKR_PIN_INCORRECT CKR_OK")
+
+# ---- model mode: what follows from what was recorded
+
+
+def signed(data, room, signature=None, rv="CKR_OK", length=None):
+    """C_Sign with a room, and what it gives: a signature or a length."""
+    out = {"len": length} if signature is None else {"hex": signature}
+    return call("C_Sign", rv, {"pSignature": out}, hSession=1, pData={"hex": data}, pSignature={"room": room})
+
+
+def read(entries, answers, rv="CKR_OK", session=1, handle=2):
+    """C_GetAttributeValue: {type: room} or a list of pairs, and what stands in `out`."""
+    pairs = entries.items() if isinstance(entries, dict) else entries
+    return call("C_GetAttributeValue", rv, {"pTemplate": answers}, hSession=session, hObject=handle,
+                pTemplate=[{"type": kind, "room": room} for kind, room in pairs])
+
+
+def seek(session=1, **template):
+    return call("C_FindObjectsInit", hSession=session,
+                pTemplate=[{"type": "CKA_" + kind, "text": value} for kind, value in template.items()])
+
+
+def mechanisms(room, *names, rv="CKR_OK", length=None):
+    out = {"len": length} if length is not None else list(names)
+    return call("C_GetMechanismList", rv, {"pMechanismList": out}, slotID=1, pMechanismList={"room": room})
+
+
+def mechanism(name, rv="CKR_OK", number=1):
+    out = {"pInfo": {"ulMinKeySize": 1, "ulMaxKeySize": 2, "flags": []}} if rv == "CKR_OK" else None
+    return call("C_GetMechanismInfo", rv, out, slotID=number, type=name)
+
+
+SMALL = "CKR_BUFFER_TOO_SMALL"
+begun = [sign_init(), signed("01", 16, "aabbcc")]
+model_case(27, begun, [sign_init(), signed("01", None, length=3), signed("01", 16, "aabbcc")], "s s s", marked=1)
+model_case(27, [mechanisms(9, "CKM_SHA_1", "CKM_SHA256")], [mechanisms(None, length=2)], "s")
+model_case(28, begun, [sign_init(), signed("01", 2, rv=SMALL, length=3), signed("01", 0, rv=SMALL, length=3),
+                       signed("01", 16, "aabbcc"), signed("01", 16, "aabbcc")], "s s s s state", marked=2)
+model_case(28, [mechanisms(9, "CKM_SHA_1", "CKM_SHA256")], [mechanisms(1, rv=SMALL, length=2)], "s")
+model_case(29, begun, [sign_init(), signed("01", 17, "aabbcc"), signed("01", 17, "aabbcc")], "s s state")
+model_case(29, begun, [sign_init(), signed("01", 3, "aabbcc")], "s s", marked=1)
+model_case(29, [sign_init(), update("01"), final("aabb")],
+           [sign_init(), update("01"), call("C_SignFinal", out={"pSignature": {"hex": "aabb"}}, hSession=1,
+                                            pSignature={"room": 99}), update("02")], "s s s unrecorded")
+random_sign = [sign_init("CKM_ECDSA"), signed("01", 16, "aabbcc")]
+model_case(30, random_sign, [random_sign[0], signed("01", None, length=3), signed("01", 99, "aabbcc"), random_sign[0],
+                             signed("01", 99, "aabbcc")], "s s s s used-up", marked=1)
+asked = [sign_init(), signed("01", None, length=3)]
+model_case(31, asked, [sign_init(), signed("01", None, length=3), signed("01", 16, "aabbcc")], "s s unrecorded")
+model_case(31, asked, [sign_init(), signed("01", 2, rv=SMALL, length=3)], "s unrecorded")
+known = [read({"CKA_LABEL": 16}, [{"text": "a"}]), read({"CKA_ID": None}, [{"len": 2}]), read({"CKA_ID": 2}, [{"hex": "0102"}])]
+model_case(32, known, [read({"CKA_ID": 9, "CKA_LABEL": None}, [{"hex": "0102"}, {"len": 1}]),
+                       read([("CKA_LABEL", 1), ("CKA_LABEL", 2)], [{"text": "a"}, {"text": "a"}]),
+                       read({"CKA_ID": 1}, [{"len": "unavailable"}], SMALL)], "s s s")
+model_case(32, known, [read({"CKA_LABEL": 3, "CKA_SUBJECT": None}, [{"text": "a"}, {"len": 1}])], "unrecorded")
+model_case(32, known + [relabel("b")], [relabel("b"), read({"CKA_ID": 3}, [{"hex": "0102"}])], "s unrecorded")
+model_case(32, known + [lost(2)], [lost(2), read({"CKA_ID": 3}, [{"hex": "0102"}])], "s unrecorded")
+GONE = {"len": "unavailable"}
+refused = known + [read({"CKA_VALUE": None}, [GONE], "CKR_ATTRIBUTE_SENSITIVE"),
+                   read({"CKA_SUBJECT": None}, [GONE], "CKR_ATTRIBUTE_TYPE_INVALID")]
+model_case(33, refused, [read({"CKA_VALUE": 16, "CKA_ID": 2}, [GONE, {"hex": "0102"}], "CKR_ATTRIBUTE_SENSITIVE"),
+                         read({"CKA_ID": None, "CKA_SUBJECT": 1}, [{"len": 2}, GONE], "CKR_ATTRIBUTE_TYPE_INVALID")],
+           "s s")
+model_case(33, refused, [read({"CKA_SUBJECT": 1, "CKA_VALUE": 16}, [GONE, GONE], "CKR_ATTRIBUTE_SENSITIVE"),
+                         read({"CKA_VALUE": 16, "CKA_ID": 1}, [GONE, GONE], "CKR_ATTRIBUTE_SENSITIVE")], "s s", marked=2)
+model_case(33, [read({"CKA_VALUE": None, "CKA_SUBJECT": None}, [GONE, GONE], "CKR_ATTRIBUTE_SENSITIVE")],
+           [read({"CKA_SUBJECT": None}, [GONE], "CKR_ATTRIBUTE_SENSITIVE")], "s", marked=1)
+model_case(34, [made(5, "a")], [made(5, "a"), label("a", handle=5, room=3),
+                                read({"CKA_ID": 1}, [{"hex": "01"}], handle=5)], "s s unrecorded")
+model_case(34, [made(5, "a"), label("b", handle=5)], [made(5, "a"), label("b", handle=5, room=3)], "s s")
+all_found = [seek(), found(2, 3, 4), found(), searched()]
+labels = [label("a", handle=2), label("b", handle=3), label("a", handle=4)]
+model_case(35, all_found, [seek(), found(2, room=1), found(3, 4, room=2), found(room=5), searched()], "s s s s s")
+model_case(35, [seek(), found(2, 3)], [seek(), found(2, room=1)], "s unrecorded")
+model_case(36, all_found + labels, [seek(LABEL="a"), found(2, 4), found(), searched(), seek(LABEL="x"), found(),
+                                    searched()], "s s s s s s s")
+model_case(36, all_found + labels, [seek(LABEL="a", ID="1"), seek(ID="1")], "unrecorded unrecorded")
+model_case(36, all_found + labels[1:], [seek(LABEL="a")], "unrecorded")
+model_case(36, all_found + labels + [lost(3)], [lost(3), seek(LABEL="a")], "s unrecorded")
+model_case(36, all_found + labels, [seek(), seek(LABEL="a")], "s unrecorded")
+model_case(36, [seek(LABEL="a"), found(2), found(), searched(), label("a")], [seek()], "unrecorded")
+listed = [mechanisms(9, "CKM_SHA_1"), mechanism("CKM_SHA_1")]
+model_case(37, listed, [mechanism("CKM_SHA256", "CKR_MECHANISM_INVALID"), mechanism("CKM_SHA256", number=2)],
+           "s unrecorded")
+model_case(37, listed[:1], [mechanism("CKM_SHA_1")], "unrecorded")
+model_case(38, [opened(2, flags=["CKF_SERIAL_SESSION"]), info(1)],
+           [opened(2, flags=["CKF_SERIAL_SESSION"]), info(2)], "s s")
+model_case(38, [info(1), login()], [login(), info(1, R)], "s state")
+model_case(39, [random("01020304"), made(5), login()],
+           [random("01020304"), random("01020304"), made(5), made(5), login(), login()],
+           "s used-up s used-up s state")
 
 
 def write(path, items):
@@ -253,9 +349,13 @@ def main():
     if failed:
         print("rows without a case, or cases without a row:", sorted(rows ^ {row for row, *_ in CASES}))
     with tempfile.TemporaryDirectory() as directory:
-        for row, served, made_calls, *expected in CASES:
-            for mode, words in zip(("strict", "lenient", "model"), (expected[0], expected[1], expected[1])):
+        for row, served, made_calls, expected, marked in CASES:
+            for mode, words in expected.items():
                 got, lines = answers(directory, mode, served, made_calls)
+                words = words.split()
+                if marked is not None:
+                    words.append(f"{marked} marked")
+                    got.append(f"{sum('rv' in line and 'by-model' in line for line in lines)} marked")
                 if got == words:
                     continue
                 failed = True
