@@ -21,6 +21,7 @@
 #include "core/buf.h"
 #include "core/pace.h"
 #include "core/rules.h"
+#include "core/scope.h"
 #include "replayer/keys/keyring.h"
 #include "replayer/progress.h"
 
@@ -85,6 +86,8 @@ struct replay {
 	bool verbose;
 	struct tape_buf secrets, rules, keys, inject; /* a line each */
 	struct keyring *ring;                         /* NULL where no key is given */
+	size_t learning;                              /* which trace is read for it */
+	struct tape_scopes scopes;                    /* of that one, as far as it is read */
 	char report_path[PATH_MAX], progress_path[PATH_MAX];
 	bool report_is_ours; /* a temporary file */
 	struct tape_progress *progress;
@@ -180,16 +183,25 @@ static int open_keys(struct replay *replay, struct tape_error *error)
 
 static uint64_t identify(void *context, uint64_t session, uint64_t object)
 {
-	(void)context, (void)session;
-	return object;
+	return tape_scope_object(context, session, object);
 }
 
 static void learn(void *context, const struct tape_item *call, const struct tape_value *in,
                   const struct tape_value *out, uint64_t rv)
 {
 	struct replay *replay = context;
-	keyring_learn(replay->ring, &tape_functions[call->function], in, out, (CK_RV)rv, call->line,
-	              identify, replay);
+	const struct tape_function *function = &tape_functions[call->function];
+	const struct tape_scope_call effect = { .function = function,
+		                                .in = in,
+		                                .out = out,
+		                                .rv = (CK_RV)rv,
+		                                .fed = tape_scope_fed(&replay->scopes, function,
+		                                                      in),
+		                                .self = call->id,
+		                                .line = (uint32_t)call->line };
+	tape_scope_effect(&replay->scopes, &effect);
+	keyring_learn(replay->ring, replay->learning, function, in, out, (CK_RV)rv, call->line,
+	              identify, &replay->scopes);
 }
 
 /* Read every trace to its end once, so that the program is not started for one that is broken. */
@@ -208,9 +220,11 @@ static int check_set(struct replay *replay)
 		char path[PATH_MAX];
 		if (!tape_set_path(path, replay->trace, replay->set.members[i].name))
 			return tape_cli_fail("%s: the path is too long", replay->trace);
+		replay->learning = i;
 		int result = replay->ring == NULL
 		                     ? tape_cli_check(path, NULL, &summary, &error)
 		                     : tape_cli_watch(path, learn, replay, &summary, &error);
+		tape_scopes_done(&replay->scopes);
 		if (result < 0)
 			return tape_cli_fail_at(path, &error);
 		replay->totals[i] = summary.calls - summary.finds;
@@ -338,6 +352,9 @@ static bool judge(const struct replay *replay, const char *program)
 			              "return another code in %" PRIu64
 			              " of them, and say a larger length in %" PRIu64,
 			              progress->derived, progress->codes, progress->lengths);
+		if (progress->keyed != 0)
+			tape_cli_warn("by key: %" PRIu64 " call%s", progress->keyed,
+			              progress->keyed == 1 ? "" : "s");
 		if (filled != 0)
 			tape_cli_warn("%" PRIu64 " bytes of redacted outputs were made up", filled);
 	}
@@ -587,6 +604,10 @@ static int parse(struct replay *replay, int argc, char **argv)
 		return tape_cli_fail("replay: name a trace");
 	if (optind == argc)
 		return tape_cli_fail("replay: name a command behind --");
+	if (replay->keys.length != 0 && strcmp(replay->mode, "strict") == 0)
+		return tape_cli_fail(
+			"replay: --key is for the modes lenient and model: strict mode "
+			"says what was recorded and nothing else");
 	if (strcmp(replay->trace, "-") == 0)
 		return tape_cli_fail("replay: the trace is a file, since another program reads it");
 	return prepare(replay, argv + optind);

@@ -9,25 +9,6 @@
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-enum act {
-	ACT_NOTHING,
-	ACT_INITIALIZES,
-	ACT_FINALIZES,
-	ACT_CLOSES,
-	ACT_CLOSES_ALL,
-	ACT_LOGS_IN,
-	ACT_LOGS_OUT,
-	ACT_PINS,
-	ACT_BEGINS,
-	ACT_SEEKS,
-	ACT_FINDS,
-	ACT_FEEDS,
-	ACT_ENDS,
-	ACT_CANCELS,
-	ACT_RESTORES,
-	ACT_HAPPENS,
-};
-
 #define NONE 0
 #define LOGIN TAPE_SCOPE_BIT(TAPE_SCOPE_LOGIN)
 #define PINS TAPE_SCOPE_BIT(TAPE_SCOPE_PINS)
@@ -53,7 +34,7 @@ enum act {
 const struct tape_scope_row tape_scope_rows[TAPE_FN_COUNT] = {
 #define SCOPE(function, of_class, of_reads, of_operations, of_act) \
 	[TAPE_FN_##function] = { .class = TAPE_CLASS_##of_class,   \
-		                 .act = ACT_##of_act,              \
+		                 .act = TAPE_ACT_##of_act,         \
 		                 .operations = of_operations,      \
 		                 .reads = ALWAYS | (of_reads) },
 #include "core/api/scopes.def"
@@ -422,6 +403,16 @@ bool tape_scope_session_lives(const struct tape_scopes *scopes, uint64_t number)
 	return session != NULL && session->lives;
 }
 
+bool tape_scope_slot(const struct tape_scopes *scopes, uint64_t number, uint64_t *ret_slot)
+{
+	const struct tape_scope_session *session = find_session(scopes, number);
+	if (session == NULL || !session->lives ||
+	    scopes->slots[session->slot].number == UNKNOWN_SLOT)
+		return false;
+	*ret_slot = scopes->slots[session->slot].number;
+	return true;
+}
+
 bool tape_scope_object_lives(const struct tape_scopes *scopes, uint64_t number)
 {
 	const struct tape_scope_object *object = find_object(scopes, number);
@@ -588,7 +579,7 @@ bool tape_scope_varies(struct tape_scopes *scopes, const struct tape_function *f
 	const struct tape_value *mechanism = mechanism_of(function, in);
 	/* Beginning an operation draws nothing yet. */
 	if (mechanism != NULL)
-		return row->act != ACT_BEGINS && mechanism_varies(function, mechanism);
+		return row->act != TAPE_ACT_BEGINS && mechanism_varies(function, mechanism);
 	const struct tape_scope_session *session =
 		function->lane < 0 ? NULL : find_session(scopes, in[function->lane].number);
 	for (size_t i = 0; session != NULL && i < TAPE_OPERATIONS; i++)
@@ -915,7 +906,8 @@ static bool cancels(const struct tape_scope_call *call, size_t operation)
 	return false;
 }
 
-static void operate(struct tape_scopes *scopes, const struct tape_scope_call *call, enum act act)
+static void operate(struct tape_scopes *scopes, const struct tape_scope_call *call,
+                    enum tape_scope_act act)
 {
 	const struct tape_scope_row *row = &tape_scope_rows[call->function - tape_functions];
 	struct tape_scope_session *session =
@@ -926,8 +918,8 @@ static void operate(struct tape_scopes *scopes, const struct tape_scope_call *ca
 	for (size_t i = 0; i < TAPE_OPERATIONS; i++) {
 		struct operation *operation = &session->operations[i];
 		bool mine = (row->operations & (1u << i)) != 0;
-		if (act == ACT_CANCELS || act == ACT_RESTORES)
-			mine = good && (act == ACT_RESTORES || cancels(call, i));
+		if (act == TAPE_ACT_CANCELS || act == TAPE_ACT_RESTORES)
+			mine = good && (act == TAPE_ACT_RESTORES || cancels(call, i));
 		if (!mine)
 			continue;
 		/* What a failure leaves is the module's affair; but nothing begins or changes with it. */
@@ -939,30 +931,30 @@ static void operate(struct tape_scopes *scopes, const struct tape_scope_call *ca
 			continue;
 		}
 		switch (act) {
-		case ACT_BEGINS:
+		case TAPE_ACT_BEGINS:
 			begin(scopes, call, operation);
 			break;
-		case ACT_SEEKS:
+		case TAPE_ACT_SEEKS:
 			begin(scopes, call, operation);
 			operation->hash = mix(
 				operation->hash,
 				objects_hash(scopes, slot_of(scopes, call->function, call->in)));
 			break;
-		case ACT_FINDS:
+		case TAPE_ACT_FINDS:
 			found(scopes, call, session, operation);
 			break;
-		case ACT_FEEDS:
+		case TAPE_ACT_FEEDS:
 			if (gave_output(call))
 				change_operation(operation, call->fed, call->line);
 			break;
-		case ACT_ENDS:
+		case TAPE_ACT_ENDS:
 			if (gave_output(call))
 				end_operation(operation, call->line);
 			break;
-		case ACT_CANCELS:
+		case TAPE_ACT_CANCELS:
 			end_operation(operation, call->line);
 			break;
-		case ACT_RESTORES:
+		case TAPE_ACT_RESTORES:
 			operation->hash = mix(mix(call->fed, i), MARK_RESTORED);
 			operation->line = call->line;
 			operation->varies = true;
@@ -1037,45 +1029,45 @@ static void take_effects(struct tape_scopes *scopes, const struct tape_scope_cal
 void tape_scope_effect(struct tape_scopes *scopes, const struct tape_scope_call *call)
 {
 	const struct tape_scope_row *row = &tape_scope_rows[call->function - tape_functions];
-	enum act act = (enum act)row->act;
+	enum tape_scope_act act = (enum tape_scope_act)row->act;
 	uint64_t number = session_of(call->function, call->in);
 	struct tape_scope_session *session;
-	if (row->operations != 0 || act == ACT_CANCELS || act == ACT_RESTORES) {
+	if (row->operations != 0 || act == TAPE_ACT_CANCELS || act == TAPE_ACT_RESTORES) {
 		operate(scopes, call, act);
 		return;
 	}
-	if (act == ACT_LOGS_IN)
+	if (act == TAPE_ACT_LOGS_IN)
 		log_in(scopes, call);
-	else if (act == ACT_PINS)
+	else if (act == TAPE_ACT_PINS)
 		change_pins(scopes, call);
 	take_effects(scopes, call);
 	if (call->rv != CKR_OK)
 		return;
 	switch (act) {
-	case ACT_INITIALIZES:
+	case TAPE_ACT_INITIALIZES:
 		begin_life(scopes, call);
 		break;
-	case ACT_FINALIZES:
+	case TAPE_ACT_FINALIZES:
 		end_life(scopes, call->line);
 		break;
-	case ACT_CLOSES:
+	case TAPE_ACT_CLOSES:
 		session = find_session(scopes, number);
 		if (session != NULL)
 			close_session(scopes, session, call->line);
 		break;
-	case ACT_CLOSES_ALL: {
+	case TAPE_ACT_CLOSES_ALL: {
 		const struct tape_scope_slot *slot = slot_of(scopes, call->function, call->in);
 		for (size_t i = 0; slot != NULL && i < scopes->session_count; i++)
 			if (&scopes->slots[scopes->sessions[i].slot] == slot)
 				close_session(scopes, &scopes->sessions[i], call->line);
 		break;
 	}
-	case ACT_LOGS_OUT:
+	case TAPE_ACT_LOGS_OUT:
 		session = know_session(scopes, number);
 		if (session != NULL)
 			log_out(scopes, session->slot, call->line);
 		break;
-	case ACT_HAPPENS:
+	case TAPE_ACT_HAPPENS:
 		tape_scope_happened(scopes, call->self, call->line);
 		break;
 	default:
@@ -1092,19 +1084,19 @@ bool tape_scope_ends(struct tape_scopes *scopes, const struct tape_function *fun
 	const struct tape_scope_row *row = &tape_scope_rows[function - tape_functions];
 	const struct tape_scope_session *session =
 		function->lane < 0 ? NULL : find_session(scopes, in[function->lane].number);
-	switch ((enum act)row->act) {
-	case ACT_FINALIZES:
+	switch ((enum tape_scope_act)row->act) {
+	case TAPE_ACT_FINALIZES:
 		return scopes->life.hash != 0;
-	case ACT_CLOSES:
+	case TAPE_ACT_CLOSES:
 		return session != NULL && session->lives;
-	case ACT_CLOSES_ALL: {
+	case TAPE_ACT_CLOSES_ALL: {
 		const struct tape_scope_slot *slot = slot_of(scopes, function, in);
 		return slot != NULL && slot->sessions.hash != 0;
 	}
-	case ACT_LOGS_OUT:
+	case TAPE_ACT_LOGS_OUT:
 		return session != NULL && session->lives &&
 		       scopes->slots[session->slot].login.hash != 0;
-	case ACT_ENDS:
+	case TAPE_ACT_ENDS:
 		return session != NULL && session->lives && row->operations == FIND &&
 		       session->operations[TAPE_OPERATION_FIND].hash != 0;
 	default:

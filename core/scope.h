@@ -42,9 +42,29 @@ enum tape_scope_operation {
 	TAPE_OPERATIONS
 };
 
+/* What a call does that succeeds (scopes.def). */
+enum tape_scope_act {
+	TAPE_ACT_NOTHING,
+	TAPE_ACT_INITIALIZES,
+	TAPE_ACT_FINALIZES,
+	TAPE_ACT_CLOSES,
+	TAPE_ACT_CLOSES_ALL,
+	TAPE_ACT_LOGS_IN,
+	TAPE_ACT_LOGS_OUT,
+	TAPE_ACT_PINS,
+	TAPE_ACT_BEGINS,
+	TAPE_ACT_SEEKS,
+	TAPE_ACT_FINDS,
+	TAPE_ACT_FEEDS,
+	TAPE_ACT_ENDS,
+	TAPE_ACT_CANCELS,
+	TAPE_ACT_RESTORES,
+	TAPE_ACT_HAPPENS,
+};
+
 struct tape_scope_row {
-	uint8_t class; /* enum tape_scope_class */
-	uint8_t act;
+	uint8_t class;       /* enum tape_scope_class */
+	uint8_t act;         /* enum tape_scope_act */
 	uint16_t operations; /* bits of enum tape_scope_operation */
 	uint16_t reads;      /* bits of enum tape_scope, LIFE and OUTSIDE with them */
 };
@@ -123,6 +143,9 @@ void tape_scope_happened(struct tape_scopes *scopes, uint64_t self, uint32_t lin
 /* Who is meant by a handle: equal for handles that stand for the same. A number never seen is a stranger. */
 uint64_t tape_scope_session(struct tape_scopes *scopes, uint64_t session);
 uint64_t tape_scope_object(struct tape_scopes *scopes, uint64_t session, uint64_t object);
+
+/* The slot of a session that is open. Returns false where that is not known. */
+bool tape_scope_slot(const struct tape_scopes *scopes, uint64_t session, uint64_t *ret_slot);
 
 /* Whether the handle is of something that is there; and the handle of the object with this identity. */
 bool tape_scope_session_lives(const struct tape_scopes *scopes, uint64_t session);

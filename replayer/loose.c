@@ -17,6 +17,7 @@
 #include "core/compare.h"
 #include "core/redact.h"
 #include "replayer/binding.h"
+#include "replayer/keyed.h"
 #include "replayer/model.h"
 #include "replayer/report.h"
 #include "replayer/wait.h"
@@ -93,6 +94,7 @@ struct loose {
 	bool course;      /* nothing was served that strict mode would not have */
 	bool failed;      /* no memory */
 	uint64_t fresh;   /* the next handle that the trace has not */
+	uint64_t beyond;  /* calls that no recorded one answered */
 	uint32_t missing; /* no call before it is missed by who waits */
 };
 
@@ -721,6 +723,10 @@ static void end_entry(struct sweep *sweep, uint32_t index)
 	struct tape_scope_value behind[TAPE_SCOPES];
 	tape_scope_read(&sweep->scopes, record->function, record->in, before);
 	take_effect(&sweep->scopes, entry, record->in, record->out);
+	if (!entry->barrier) {
+		const struct tape_scope_call call = call_of(entry, record->in, record->out);
+		keyed_learn(&sweep->scopes, entry->state, &call);
+	}
 	name_outputs(&sweep->scopes, record);
 	keep_fresh(loose, record);
 	open_lane(loose, index);
@@ -1405,16 +1411,10 @@ bool loose_follow(const struct tape_function *function, const struct tape_value 
 	const struct tape_derived *derived = &answer->derived;
 	struct tape_scope_value state[TAPE_SCOPES];
 	struct model_call model_call;
-	const struct tape_scope_call call = { .function = function,
-		                              .in = live,
-		                              .out = derived->out,
-		                              .rv = derived->rv,
-		                              .fed = tape_scope_fed(&loose->live, function, live) };
-	if (derived->steps)
-		tape_scope_effect(&loose->live, &call);
+	bool good = !derived->steps || loose_beyond(function, live, derived->out, derived->rv);
 	read_call(loose, function, live, state, &model_call);
 	model_served(loose->model, &model_call, derived->out, derived->rv);
-	return !loose->live.failed;
+	return good;
 }
 
 /* ---- serving --------------------------------------------------------------------------------- */
@@ -1536,19 +1536,37 @@ void loose_pass(const struct record *record)
 		tape_scope_happened(&engine.loose->live, entry->self, (uint32_t)record->line);
 }
 
-bool loose_end(const struct tape_function *function, const struct tape_value *live)
+bool loose_beyond(const struct tape_function *function, const struct tape_value *live,
+                  const struct tape_value *out, CK_RV rv)
 {
 	struct loose *loose = engine.loose;
-	static const struct tape_value nothing[TAPE_MAX_ARGUMENTS];
-	if (!tape_scope_ends(&loose->live, function, live))
-		return false;
-	const struct tape_scope_call call = { .function = function,
-		                              .in = live,
-		                              .out = nothing,
-		                              .rv = CKR_OK,
-		                              .fed = tape_scope_fed(&loose->live, function, live) };
+	const struct tape_scope_call call = {
+		.function = function,
+		.in = live,
+		.out = out,
+		.rv = rv,
+		.fed = tape_scope_fed(&loose->live, function, live),
+		.self = mix(++loose->beyond, 5),
+	};
 	tape_scope_effect(&loose->live, &call);
 	return !loose->live.failed;
+}
+
+bool loose_end(const struct tape_function *function, const struct tape_value *live)
+{
+	static const struct tape_value nothing[TAPE_MAX_ARGUMENTS];
+	return tape_scope_ends(&engine.loose->live, function, live) &&
+	       loose_beyond(function, live, nothing, CKR_OK);
+}
+
+struct tape_scopes *loose_state(void)
+{
+	return &engine.loose->live;
+}
+
+uint64_t loose_fresh_object(void)
+{
+	return fresh_handle(engine.loose, false);
 }
 
 const struct record *loose_missing(uint64_t position)

@@ -78,6 +78,17 @@ void loose_pass(const struct record *record);
 bool loose_end(const struct tape_function *function, const struct tape_value *live);
 
 /*
+ * A call that was answered by something else than a recorded call had its effect: the state becomes that
+ * behind it. Returns false without memory.
+ */
+bool loose_beyond(const struct tape_function *function, const struct tape_value *live,
+                  const struct tape_value *out, CK_RV rv);
+
+/* The state that the program is in; and a handle for an object that is nobody's yet. */
+struct tape_scopes *loose_state(void);
+uint64_t loose_fresh_object(void);
+
+/*
  * The first of the calls that changed something and had returned before `position`, and has not come; for
  * UINT64_MAX also of those that did not return.
  */

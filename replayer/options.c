@@ -166,6 +166,7 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	    (result = get(&config, "P11TAPE_REPLAY_ORDER", order, sizeof(order), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_ORDER_TIMEOUT", seconds, sizeof(seconds),
 	                  error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_KEY", o->keys, sizeof(o->keys), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_MATCH", match, sizeof(match), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_RULES", rules, sizeof(rules), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_SECRET", secrets, sizeof(secrets), error)) < 0)
@@ -177,6 +178,13 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	}
 	if ((result = read_mode(&o->mode, mode, error)) < 0)
 		goto out;
+	if (o->keys[0] != 0 && o->mode == MODE_STRICT) {
+		result = tape_error_set(
+			error, TAPE_E_INVALID, 0,
+			"P11TAPE_REPLAY_KEY: strict mode says what was recorded and "
+			"nothing else; test keys are for the modes lenient and model");
+		goto out;
+	}
 	if (strcmp(no_return, "crash") == 0) {
 		o->no_return = NO_RETURN_CRASH;
 	} else if (strcmp(no_return, "hang") == 0) {

@@ -22,6 +22,7 @@ struct options {
 	char trace[4096];    /* the trace to serve; "" if none was named */
 	char report[4096];   /* "" for none */
 	char progress[4096]; /* "" for none */
+	char keys[4096];     /* SELECTOR,FILE, one a line; "" for none */
 	enum no_return no_return;
 	bool backtrace;      /* divergences say where they were called from */
 	bool aborts;         /* the first one raises SIGABRT */

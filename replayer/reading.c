@@ -7,6 +7,7 @@
 #include "core/redact.h"
 #include "core/system.h"
 #include "replayer/engine.h"
+#include "replayer/keyed.h"
 #include "replayer/loose.h"
 #include "replayer/notify.h"
 #include "replayer/report.h"
@@ -515,12 +516,12 @@ bool reading_open(void)
 		return engine_refuse(&error);
 	engine.overlaps = result != 0;
 	/* In one lane for all, a thread that is early would be a wrong one. Lenient mode has lanes of its own. */
-	engine.lanes |= engine.options.mode == MODE_STRICT &&
-	                (engine.overlaps || engine.options.ordered);
+	engine.lanes |=
+		engine.options.mode == MODE_STRICT && (engine.overlaps || engine.options.ordered);
 	engine.only_list = tape_reader_header(engine.reader)->entries == TAPE_ENTRY_LIST;
 	tape_arena_init(&engine.item, NULL, 0, TAPE_MAX_ITEM);
 	if (engine.options.mode != MODE_STRICT)
-		return loose_open();
+		return loose_open() && (keyed_check(&error) == 0 || engine_refuse(&error));
 	/* Discovery stands at the beginning of a trace; the rest is searched only where it is asked for. */
 	reading_ahead(&engine.main, NULL);
 	return true;

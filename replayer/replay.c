@@ -21,6 +21,7 @@
 #include "replayer/binding.h"
 #include "replayer/engine.h"
 #include "replayer/inject.h"
+#include "replayer/keyed.h"
 #include "replayer/loose.h"
 #include "replayer/module.h"
 #include "replayer/notify.h"
@@ -663,14 +664,15 @@ static struct report_cause cause_of(const struct record *record)
 }
 
 static CK_RV miss(const struct tape_function *function, const uintptr_t *words,
-                  const struct loose_miss *why)
+                  const struct loose_miss *why, const char *no_key)
 {
 	static const enum report_kind kinds[] = { [LOOSE_NEVER] = REPORT_UNRECORDED,
 		                                  [LOOSE_USED_UP] = REPORT_USED_UP,
 		                                  [LOOSE_STATE] = REPORT_STATE };
 	const struct record *first = why->count == 0 ? NULL : why->nearest[0];
 	struct report report = { .kind = kinds[why->why],
-		                 .argument = first == NULL ? -1 : why->arguments[0] };
+		                 .argument = first == NULL ? -1 : why->arguments[0],
+		                 .key = no_key };
 	if (why->why == LOOSE_STATE) {
 		report.scope = tape_scope_name(why->scope);
 		report.recorded_by = cause_of(why->recorded_by);
@@ -758,10 +760,45 @@ static CK_RV follow(const struct tape_function *function, const uintptr_t *words
 	                 answer->derived.rv);
 }
 
+/* What no recorded call answers, a test key may. Else *ret_why says why it does not, or is NULL. */
+static bool compute(const struct tape_function *function, const uintptr_t *words,
+                    const struct tape_value *live, CK_RV *ret_rv, const char **ret_why)
+{
+	struct keyed_answer answer;
+	bool answered =
+		keyed_answer(loose_state(), function, live, words, &engine.scratch, &answer);
+	*ret_why = answer.why;
+	if (!answered)
+		return false;
+	tape_answer(NULL, function, words, live, answer.out);
+	*ret_rv = loose_beyond(function, live, answer.out, answer.rv) ? answer.rv : CKR_HOST_MEMORY;
+	atomic_fetch_add(&report_counters->keyed, 1);
+	return true;
+}
+
+/* Without a recorded call. */
+static CK_RV serve_beyond(const struct tape_function *function, const uintptr_t *words,
+                          struct tape_value *live)
+{
+	struct loose_derived derived;
+	struct loose_miss why;
+	const char *no_key;
+	CK_RV rv;
+	if (loose_end(function, live)) {
+		atomic_fetch_add(&report_counters->ended, 1);
+		return CKR_OK;
+	}
+	if (loose_derive(function, words, live, &derived))
+		return follow(function, words, live, &derived);
+	if (compute(function, words, live, &rv, &no_key))
+		return rv;
+	loose_explain(function, words, live, &why);
+	return miss(function, words, &why, no_key);
+}
+
 static CK_RV serve_loosely(const struct tape_function *function, const uintptr_t *words)
 {
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
-	struct loose_miss why;
 	struct record *record;
 	struct wanted wanted = { function, words, live, NULL };
 	if (engine.unrecorded != NULL)
@@ -775,17 +812,10 @@ static CK_RV serve_loosely(const struct tape_function *function, const uintptr_t
 		/* The program may call from its function: what answers is looked for again. */
 	} while (TAPE_UNLIKELY(engine.notices != NULL) && record != NULL &&
 	         notify_before(record->call_at));
-	if (record != NULL)
-		return use(record, words, live);
-	if (loose_end(function, live)) {
-		atomic_fetch_add(&report_counters->ended, 1);
-		return CKR_OK;
-	}
-	struct loose_derived derived;
-	if (loose_derive(function, words, live, &derived))
-		return follow(function, words, live, &derived);
-	loose_explain(function, words, live, &why);
-	return miss(function, words, &why);
+	uint64_t before = keyed_before(loose_state(), function, live);
+	CK_RV rv = record != NULL ? use(record, words, live) : serve_beyond(function, words, live);
+	keyed_behind(loose_state(), before, function, live, rv, words);
+	return rv;
 }
 
 /* The next call in a trace without overlaps, if it has a plan and that says that this is it. */
@@ -867,6 +897,9 @@ static bool open_trace(void)
 	report_how(engine.options.backtrace, engine.options.aborts);
 	tape_arena_init(&engine.scratch, NULL, 0, TAPE_MAX_ITEM);
 	tape_arena_init(&engine.keep, NULL, 0, TAPE_MAX_ITEM);
+	result = keyed_open(engine.options.keys, &error);
+	if (result < 0)
+		return engine_refuse(&error);
 	if (!binding_begin())
 		return false;
 	atomic_fetch_add(&report_counters->loads, 1);

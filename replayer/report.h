@@ -56,6 +56,7 @@ struct report {
 	/* Lenient mode: what else is near, `expected` left out; REPORT_STATE: what differs, and whence. */
 	struct report_near nearest[REPORT_NEAREST];
 	size_t near_count;
+	const char *key; /* why a test key that there is did not answer; NULL: there is none */
 	const char *scope;
 	struct report_cause recorded_by, live_by;
 	const char *why; /* a sentence for kinds without two sides; or NULL */

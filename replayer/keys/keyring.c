@@ -27,6 +27,7 @@ struct fact {
 
 struct object {
 	struct object *next;
+	size_t trace;
 	uint64_t identity, handle;
 	size_t line; /* that named it first */
 	struct fact *facts;
@@ -376,20 +377,23 @@ static void learn_template(struct keyring *ring, struct fact **facts, const stru
 	}
 }
 
-static struct object *get_object(struct keyring *ring, uint64_t identity, uint64_t handle,
-                                 size_t line)
+static struct object *get_object(struct keyring *ring, size_t trace, uint64_t identity,
+                                 uint64_t handle, size_t line)
 {
 	for (struct object *object = ring->objects; object != NULL; object = object->next)
-		if (object->identity == identity)
+		if (object->trace == trace && object->identity == identity)
 			return object;
 	struct object *object = calloc(1, sizeof(*object));
 	if (object == NULL) {
 		ring->failed = true;
 		return NULL;
 	}
+	object->trace = trace;
 	object->identity = identity;
 	object->handle = handle;
 	object->line = line;
+	if (!set_fact(&object->facts, TERM_HANDLE, &handle, sizeof(handle)))
+		ring->failed = true;
 	*ring->objects_end = object;
 	ring->objects_end = &object->next;
 	return object;
@@ -411,18 +415,9 @@ static struct search *get_search(struct keyring *ring, uint64_t session)
 	return search;
 }
 
-/* The template that goes with the `n`th new object: C_GenerateKeyPair has two of each. */
-static const struct tape_value *template_of(const struct tape_function *function,
-                                            const struct tape_value *in, size_t n)
-{
-	for (size_t i = 0; i < function->count; i++)
-		if (function->arguments[i].kind == TAPE_K_TEMPLATE && n-- == 0)
-			return &in[i];
-	return NULL;
-}
-
 struct lesson {
 	struct keyring *ring;
+	size_t trace;
 	const struct tape_function *function;
 	const struct tape_value *in, *out;
 	uint64_t session;
@@ -433,8 +428,16 @@ struct lesson {
 
 static struct object *named(const struct lesson *lesson, uint64_t handle)
 {
-	return get_object(lesson->ring, lesson->identity(lesson->context, lesson->session, handle),
-	                  handle, lesson->line);
+	return get_object(lesson->ring, lesson->trace,
+	                  lesson->identity(lesson->context, lesson->session, handle), handle,
+	                  lesson->line);
+}
+
+static void add_facts(const struct lesson *lesson, struct object *to, const struct fact *facts)
+{
+	for (const struct fact *fact = facts; fact != NULL; fact = fact->next)
+		if (!set_fact(&to->facts, fact->type, fact->value, fact->length))
+			lesson->ring->failed = true;
 }
 
 static void learn_found(const struct lesson *lesson, const struct tape_value *list)
@@ -444,10 +447,16 @@ static void learn_found(const struct lesson *lesson, const struct tape_value *li
 		struct object *object = named(lesson, tape_value_child(list, i)->number);
 		if (object == NULL || search == NULL)
 			return;
-		for (const struct fact *fact = search->facts; fact != NULL; fact = fact->next)
-			if (!set_fact(&object->facts, fact->type, fact->value, fact->length))
-				lesson->ring->failed = true;
+		add_facts(lesson, object, search->facts);
 	}
+}
+
+static struct object *first_object(const struct lesson *lesson)
+{
+	for (size_t i = 0; i < lesson->function->count; i++)
+		if (lesson->function->arguments[i].kind == TAPE_K_OBJECT)
+			return named(lesson, lesson->in[i].number);
+	return NULL;
 }
 
 /* A template of the function's first object: what was read, or what it was changed to. */
@@ -455,27 +464,45 @@ static void learn_of(const struct lesson *lesson, size_t i, CK_RV rv)
 {
 	const struct tape_function *function = lesson->function;
 	bool reads = (tape_shapes[function->arguments[i].kind].traits & TAPE_T_OUT) != 0;
-	size_t first = 0;
-	while (first < function->count && function->arguments[first].kind != TAPE_K_OBJECT)
-		first++;
 	/* A copy's template is another object's, which is named by an output. */
-	if (first == function->count || (!reads && rv != CKR_OK))
-		return;
 	for (size_t j = 0; j < function->count; j++)
 		if (function->arguments[j].kind == TAPE_K_OUT_OBJECT)
 			return;
-	struct object *object = named(lesson, lesson->in[first].number);
+	struct object *object = reads || rv == CKR_OK ? first_object(lesson) : NULL;
 	if (object != NULL)
 		learn_template(lesson->ring, &object->facts,
 		               reads ? &lesson->out[i] : &lesson->in[i]);
 }
 
-void keyring_learn(struct keyring *ring, const struct tape_function *function,
+/*
+ * A new object is what the template says that goes with it: C_GenerateKeyPair has two of each. A copy is what
+ * its source is, but for that (PKCS#11 3.1 §5.7.2): the same key.
+ */
+static void learn_made(const struct lesson *lesson, uint64_t handle, size_t number)
+{
+	const struct tape_function *function = lesson->function;
+	struct object *object = named(lesson, handle);
+	for (size_t i = 0; i < function->count && object != NULL; i++) {
+		const struct tape_shape *shape = &tape_shapes[function->arguments[i].kind];
+		if (shape->codec != TAPE_C_TEMPLATE || number-- != 0)
+			continue;
+		if ((shape->traits & TAPE_T_OF) != 0) {
+			const struct object *source = first_object(lesson);
+			if (source != NULL && source != object)
+				add_facts(lesson, object, source->facts);
+		}
+		learn_template(lesson->ring, &object->facts, &lesson->in[i]);
+		return;
+	}
+}
+
+void keyring_learn(struct keyring *ring, size_t trace, const struct tape_function *function,
                    const struct tape_value *in, const struct tape_value *out, CK_RV rv, size_t line,
                    keyring_identity_fn *identity, void *context)
 {
 	uint64_t session = function->lane < 0 ? 0 : in[function->lane].number;
-	const struct lesson lesson = { ring, function, in, out, session, line, identity, context };
+	const struct lesson lesson = { ring,    trace, function, in,     out,
+		                       session, line,  identity, context };
 	size_t made = 0;
 	for (size_t i = 0; i < function->count; i++) {
 		const struct tape_shape *shape = &tape_shapes[function->arguments[i].kind];
@@ -493,26 +520,31 @@ void keyring_learn(struct keyring *ring, const struct tape_function *function,
 			learn_found(&lesson, &out[i]);
 		} else if (function->arguments[i].kind == TAPE_K_OUT_OBJECT &&
 		           out[i].form == TAPE_V_NUMBER) {
-			const struct tape_value *list = template_of(function, in, made++);
-			struct object *object = named(&lesson, out[i].number);
-			if (object != NULL && list != NULL)
-				learn_template(ring, &object->facts, list);
+			learn_made(&lesson, out[i].number, made++);
 		}
 	}
 }
 
 /* ---- whether they fit --------------------------------------------------------------------------------- */
 
+/* Whether it is the object that a key was given for; UNKNOWN where not all that counts is known. */
+static enum keys_match select_object(const struct given *given, const struct object *object)
+{
+	enum keys_match match = KEYS_SAME;
+	if (!has_class(object, CKO_PRIVATE_KEY))
+		match = find_fact(object->facts, CKA_CLASS) == NULL ? KEYS_UNKNOWN : KEYS_OTHER;
+	for (const struct fact *term = given->terms; term != NULL && match != KEYS_OTHER;
+	     term = term->next)
+		if (find_fact(object->facts, term->type) == NULL)
+			match = KEYS_UNKNOWN;
+		else if (!is_fact(object->facts, term->type, term->value, term->length))
+			match = KEYS_OTHER;
+	return match;
+}
+
 static bool selects(const struct given *given, const struct object *object)
 {
-	if (!has_class(object, CKO_PRIVATE_KEY))
-		return false;
-	for (const struct fact *term = given->terms; term != NULL; term = term->next)
-		if (term->type == TERM_HANDLE
-		            ? memcmp(term->value, &object->handle, sizeof(object->handle)) != 0
-		            : !is_fact(object->facts, term->type, term->value, term->length))
-			return false;
-	return true;
+	return select_object(given, object) == KEYS_SAME;
 }
 
 /* What an object shows that is not the key's. */
@@ -541,7 +573,8 @@ static int check_object(const struct keyring *ring, const struct given *given,
                         const struct object *private, struct tape_error *error)
 {
 	for (const struct object *object = ring->objects; object != NULL; object = object->next) {
-		if (object != private && !is_companion(ring, given, object, private))
+		if (object != private && (object->trace != private->trace ||
+		                          !is_companion(ring, given, object, private)))
 			continue;
 		const struct fact *fact = contradiction(ring, given, object);
 		if (fact != NULL)
@@ -613,14 +646,27 @@ int keyring_check(struct keyring *ring, bool all, struct tape_error *error)
 	return 0;
 }
 
-const struct keys_key *keyring_find(const struct keyring *ring, uint64_t identity)
+const struct keys_key *keyring_find(const struct keyring *ring, size_t trace, uint64_t identity)
 {
-	for (const struct object *object = ring->objects; object != NULL; object = object->next) {
-		if (object->identity != identity)
-			continue;
-		for (size_t i = 0; i < ring->count; i++)
-			if (selects(&ring->given[i], object))
-				return ring->given[i].key;
+	const struct given *elsewhere = NULL;
+	for (size_t i = 0; i < ring->count; i++) {
+		const struct given *given = &ring->given[i];
+		enum keys_match own = KEYS_UNKNOWN;
+		bool others = false;
+		for (const struct object *object = ring->objects; object != NULL;
+		     object = object->next) {
+			if (object->identity != identity)
+				continue;
+			enum keys_match match = select_object(given, object);
+			if (object->trace == trace)
+				own = match;
+			else
+				others |= match == KEYS_SAME;
+		}
+		if (own == KEYS_SAME)
+			return given->key;
+		if (own == KEYS_UNKNOWN && others)
+			elsewhere = given;
 	}
-	return NULL;
+	return elsewhere == NULL ? NULL : elsewhere->key;
 }

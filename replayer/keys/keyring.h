@@ -40,8 +40,11 @@ const struct keys_table *keyring_table(const struct keyring *ring);
  */
 typedef uint64_t keyring_identity_fn(void *context, uint64_t session, uint64_t object);
 
-/* Take what a recorded call says of objects. Calls are given in the order of their returns. */
-void keyring_learn(struct keyring *ring, const struct tape_function *function,
+/*
+ * Take what a recorded call says of objects. Calls are given in the order of their returns; `trace` is a number
+ * of their trace's own, since what is known of an object in one process need not be so in another one.
+ */
+void keyring_learn(struct keyring *ring, size_t trace, const struct tape_function *function,
                    const struct tape_value *in, const struct tape_value *out, CK_RV rv, size_t line,
                    keyring_identity_fn *identity, void *context);
 
@@ -51,7 +54,10 @@ void keyring_learn(struct keyring *ring, const struct tape_function *function,
  */
 TAPE_MUST_CHECK int keyring_check(struct keyring *ring, bool all, struct tape_error *error);
 
-/* The key for an object, by its identity; NULL where none was given. */
-const struct keys_key *keyring_find(const struct keyring *ring, uint64_t identity);
+/*
+ * The key for an object of a trace, by its identity; NULL where none was given. What its own trace does not
+ * say of it another one may: that of the process that this one was forked from.
+ */
+const struct keys_key *keyring_find(const struct keyring *ring, size_t trace, uint64_t identity);
 
 #endif
