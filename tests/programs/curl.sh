@@ -20,15 +20,18 @@ get() { # MODULE OPTIONS…
 
 for version in 1.2 1.3; do
 	for name in client client-ec; do
-		row "$name-tls$version" "${signs[@]}" -- get {} --key "$(uri "$name")" --cert "$work/pki/$name.crt" \
+		with "$name"
+		row "$name-tls$version" "${signs[@]}" "${by[@]}" -- get {} --key "$(uri "$name")" --cert "$work/pki/$name.crt" \
 			"--tlsv$version" --tls-max "$version" "$asks"
 	done
 done
 for name in client client-ec; do
-	row "$name-certificate" "${signs[@]}" -- get {} --key "$(uri "$name")" \
+	with "$name"
+	row "$name-certificate" "${signs[@]}" "${by[@]}" -- get {} --key "$(uri "$name")" \
 		--cert-type ENG --cert "$(uri "$name" "$user_pin" cert)" "$asks"
 done
-row two-pages "${signs_once[@]}" -- get {} --key "$(uri client)" --cert "$work/pki/client.crt" "$asks" "$asks"
+with client
+row two-pages "${signs_once[@]}" "${by[@]}" -- get {} --key "$(uri client)" --cert "$work/pki/client.crt" "$asks" "$asks"
 
 # It loads what the server does not ask for.
 row not-asked -- get {} --key "$(uri client)" --cert-type ENG --cert "$(uri client "$user_pin" cert)" "$plain"

@@ -36,7 +36,8 @@ get() { # PORT OPTIONS…
 for version in 1.2 1.3; do
 	for name in client client-ec; do
 		pair "$name" "$name"
-		row "cli-$name-tls$version" "${signs[@]}" -- get "$asks" --provider={} "${pair[@]}" "$(only "$version")"
+		with "$name"
+		row "cli-$name-tls$version" "${signs[@]}" "${by[@]}" -- get "$asks" --provider={} "${pair[@]}" "$(only "$version")"
 	done
 done
 pair client client
@@ -77,7 +78,8 @@ program=gnutls-serv
 for version in 1.2 1.3; do
 	for name in client client-ec; do
 		pair "$name" "$name"
-		row "serv-$name-tls$version" --cut "${signs[@]}" -- serve --provider={} "${pair[@]}" "$(only "$version")"
+		with "$name"
+		row "serv-$name-tls$version" --cut "${signs[@]}" "${by[@]}" -- serve --provider={} "${pair[@]}" "$(only "$version")"
 	done
 done
 pair client nobody
@@ -87,7 +89,8 @@ row serv-no-key -- gnutls-serv --port=0 --provider={} "${pair[@]}"
 need_registry
 in_shell=("$BASH" -euo pipefail -c '"$@"' shell)
 pair client client
-row serv-by-p11-kit --cut "${signs[@]}" -- registered {} '' "${in_shell[@]}" serve "${pair[@]}"
+with client
+row serv-by-p11-kit --cut "${signs[@]}" "${by[@]}" -- registered {} '' "${in_shell[@]}" serve "${pair[@]}"
 program=gnutls-cli
-row cli-by-p11-kit "${signs[@]}" -- registered {} '' "${in_shell[@]}" get "$asks" "${pair[@]}"
+row cli-by-p11-kit "${signs[@]}" "${by[@]}" -- registered {} '' "${in_shell[@]}" get "$asks" "${pair[@]}"
 row cli-not-asked-by-p11-kit -- registered {} '' "${in_shell[@]}" get "$plain" "${pair[@]}"

@@ -194,10 +194,13 @@ ask() { # PORT
 }
 
 # Of a row whose program proves in TLS that it has a key: $signs; $signs_once where it does something else after
-# its peer has refused it.
+# its peer has refused it. After `with NAME`, ${by[@]} gives the replay that key, by its label.
 live='what is signed holds random bytes of both sides; a live peer refuses the recorded signature'
 signs=(--match C_Sign.pData=length --served --why "$live")
 signs_once=(--match C_Sign.pData=length --up-to C_Sign --why "$live")
+with() { # NAME
+	by=(--key "CKA_LABEL=$1,$work/pki/$1.key")
+}
 
 # The SoftHSM2 token "clitok": client is key 11, client-ec is key 12, the authority's certificate is 20.
 # Every run begins with it as it is after this.
@@ -285,6 +288,7 @@ registered() { # MODULE LINES COMMAND…
 #   --varies FILES      files that differ between two runs without us
 #   --match RULE        a rule for the replay; may be repeated: the row is "with rule"
 #   --up-to FUNCTION    the replay serves everything up to the first FUNCTION; what comes then is not compared
+#   --key KEY           and a replay in lenient mode with this test key does everything as recorded; may be repeated
 #   --served            the replay serves every call, and none is left; what is printed then is not compared
 #   --but PATTERN       the replay reports divergences, all like this, and does everything else as recorded
 #   --cannot WHY        not replayed
@@ -300,7 +304,7 @@ row() {
 	shift
 	local program=$program from="" needs="" vary="" varies="" upto="" but="" cannot="" unreplayed="" undriven="" why=""
 	local cut=no checks=no fixed_point=yes served=no
-	local rules=() absent=()
+	local rules=() absent=() keys=()
 	while [[ $1 != -- ]]; do
 		case $1 in
 		--program) program=$2 ;;
@@ -309,6 +313,7 @@ row() {
 		--vary) vary=$2 ;;
 		--varies) varies=$2 ;;
 		--match) rules+=("$2") ;;
+		--key) keys+=("$2") ;;
 		--up-to) upto=$2 ;;
 		--but) but=$2 ;;
 		--cannot | --recorded) cannot=$2 unreplayed=${1#--} ;;
@@ -413,6 +418,7 @@ row() {
 			same_calls again
 		fi
 	fi
+	[[ ${#keys[@]} == 0 || -n $cannot || $policy != pin ]] || with_keys
 	canaries
 	fact "$verdict" "$(count call)" "$(count thread)" "$(count process)" "$why"
 	echo "ok: $family/$row: $verdict"
@@ -494,6 +500,17 @@ again() { # NAME
 	recorder=$("$P11TAPE" module recorder --for "$module")
 	attempt "$1" hidden "$P11TAPE" replay --verbose "${rules[@]/#/--match=}" --report "$dir/$1.json" "$dir/trace.yaml" \
 		-- env P11TAPE_MODULE={} P11TAPE_TRACE="$dir/$1.yaml" P11TAPE_REDACT="$policy" "${command[@]//"{}"/$recorder}"
+}
+
+# Replayed once more, with keys that sign what no recording has: the peer is content, and so is the program.
+with_keys() {
+	attempt keyed hidden "$P11TAPE" replay --mode lenient --verbose "${keys[@]/#/--key=}" --report "$dir/keyed.json" \
+		"$dir/trace.yaml" -- "${command[@]}"
+	grep -q '^p11tape: by key: ' "$dir/keyed.out" || fail "no key was used: $(tail -n 20 "$dir/keyed.out")"
+	! grep -q '"divergence": ' "$dir/keyed.json" || fail "divergences with a key: $(tail -n 20 "$dir/keyed.out")"
+	sed -i '/^p11tape: /d' "$dir/keyed.out"
+	like "the run's with test keys" recorded keyed "$vary" "$varies"
+	verdict="with key"
 }
 
 # Drive the first process's trace against the module, from the state that the recording began with. PINs that are
@@ -649,7 +666,7 @@ canaries() {
 # A line of the report.
 fact() { # VERDICT CALLS THREADS PROCESSES REMARK
 	local detail=""
-	[[ $1 != "with rule" && $1 != "up to "* && $1 != served ]] || detail=$(printf '%s ' "${rules[@]}")
+	[[ $1 != "with rule" && $1 != "with key" && $1 != "up to "* && $1 != served ]] || detail=$(printf '%s ' "${rules[@]}")
 	printf '%s\t' "$family" "$row" "$program" "$(package_of "${from:-$(command -v "${program%% *}" || true)}")" \
 		"$target" "$(package_of "${module_from:-$module}")" "$2" "$3" "$4" "$1" "$detail" >>"$results"
 	printf '%s\n' "$5" >>"$results"

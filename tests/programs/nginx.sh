@@ -115,15 +115,16 @@ look_at_workers() { # ROW GENERATIONS
 }
 
 row test -- start {} client "$(uri client)" -t
-row rsa "${signs[@]}" -- serve {} client "$(uri client)" off QUIT
+with client
+row rsa "${signs[@]}" "${by[@]}" -- serve {} client "$(uri client)" off QUIT
 look_at_workers rsa 1
-row ec "${signs[@]}" -- serve {} client-ec "$(uri client-ec)" off TERM
+row ec "${signs[@]}" --key "CKA_LABEL=client-ec,$work/pki/client-ec.key" -- serve {} client-ec "$(uri client-ec)" off TERM
 look_at_workers ec 1
-row reload "${signs[@]}" -- serve {} client "$(uri client)" off "HUP HUP QUIT"
+row reload "${signs[@]}" "${by[@]}" -- serve {} client "$(uri client)" off "HUP HUP QUIT"
 look_at_workers reload 3
-ask=ask_together row together "${signs[@]}" --no-fixed-point -- serve {} client "$(uri client)" off QUIT
+ask=ask_together row together "${signs[@]}" "${by[@]}" --no-fixed-point -- serve {} client "$(uri client)" off QUIT
 # What found the key has forked the master, and has left.
-row daemon "${signs[@]}" -- serve {} client "$(uri client)" on QUIT
+row daemon "${signs[@]}" "${by[@]}" -- serve {} client "$(uri client)" on QUIT
 look_at_workers daemon 1
 for case in "wrong-pin $(uri client "$other_pin")" "no-key $(uri nobody)"; do
 	GLIBC_TUNABLES=$sure row "${case%% *}" "${crashes[@]}" -- refuse {} client "${case#* }"

@@ -113,7 +113,8 @@ serve() { # MODULE LABEL CERTIFICATE OPTIONS…
 export -f await fail ask
 for version in 1.2 1.3; do
 	for name in client client-ec; do
-		row "s_server-$name-tls$version" --from "$engine" "${signs[@]}" \
+		with "$name"
+		row "s_server-$name-tls$version" --from "$engine" "${signs[@]}" "${by[@]}" \
 			-- serve {} "$(uri "$name")" "$pki/$name.crt" "-tls${version/./_}"
 	done
 done
@@ -125,7 +126,8 @@ connect() { # MODULE OPTIONS…
 }
 for version in 1.2 1.3; do
 	for name in client client-ec; do
-		row "s_client-$name-tls$version" --from "$engine" "${signs[@]}" -- connect {} -connect "127.0.0.1:$port" \
+		with "$name"
+		row "s_client-$name-tls$version" --from "$engine" "${signs[@]}" "${by[@]}" -- connect {} -connect "127.0.0.1:$port" \
 			-CAfile "$pki/ca.crt" -verify_return_error -cert "$pki/$name.crt" -keyform engine -key "$(uri "$name")" \
 			"-tls${version/./_}"
 	done

@@ -42,6 +42,8 @@ fi
 signs=(--varies 'client server' --match C_Sign.pData=length --up-to C_Sign
 	--why 'what is signed holds random bytes of both sides; a live peer refuses the recorded signature')
 for version in 1.2 1.3; do
-	row "client-rsa-tls$version" "${signs[@]}" -- tunnel {} 11 "$(free_port udp)" --tls-version-max "$version"
-	row "client-ec-tls$version" "${signs[@]}" -- tunnel {} 12 "$(free_port udp)" --tls-version-max "$version"
+	with client
+	row "client-rsa-tls$version" "${signs[@]}" "${by[@]}" -- tunnel {} 11 "$(free_port udp)" --tls-version-max "$version"
+	with client-ec
+	row "client-ec-tls$version" "${signs[@]}" "${by[@]}" -- tunnel {} 12 "$(free_port udp)" --tls-version-max "$version"
 done

@@ -21,6 +21,7 @@ validated, and searched for the PINs that were presented. The rows are in [tests
 | --- | --- |
 | exact | every call was served, and each of their inputs was the recorded one; recording the replay gives the trace again (where one thread calls) |
 | with rule | the same, but for inputs that the program draws at random: `p11tape replay --match RULE` |
+| with key | the same in lenient mode, with a test key that signs what the recording has no signature of (`p11tape replay --key`): a live peer accepts it. In strict mode every call is served, with the rules that are named, and the peer refuses the answer |
 | with divergence | the program does what it did; the divergences that are named are reported |
 | served | every call was served, with the rules that are named, and none was left; what the program prints is another thing, since a live peer refuses the answer |
 | up to C_… | served until then, with the rules that are named; what follows depends on a live peer, which refuses the answer |

@@ -17,9 +17,11 @@ plain=$port
 client=(timeout 20 tstclnt -A "$work/request" -h 127.0.0.1 -d "sql:$work/nss")
 use_softhsm
 for version in 1.2 1.3; do
+	id=11
 	for name in client client-ec; do
-		row "$name-tls$version" "${signs[@]}" \
+		row "$name-tls$version" "${signs[@]}" --key "CKA_ID=$id,$work/pki/$name.key" \
 			-- nss nss.0 {} '' "${client[@]}" -p "$asks" -n "clitok:$name" -w "$user_pin" -V "tls$version:tls$version"
+		id=$((id + 1))
 	done
 done
 
@@ -62,5 +64,6 @@ use_softhsm
 for version in 1.2 1.3; do
 	port=$(free_port tcp)
 	row "selfserv-tls$version" --program selfserv --needs openssl "${signs_once[@]}" \
+		--key "CKA_ID=11,$work/pki/client.key" \
 		-- serve {} "$port" -n clitok:client -V "tls$version:tls$version"
 done
