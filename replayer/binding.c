@@ -15,6 +15,7 @@
 
 #include "core/set.h"
 #include "core/system.h"
+#include "replayer/keyed.h"
 #include "replayer/loose.h"
 #include "replayer/report.h"
 
@@ -442,6 +443,7 @@ void binding_inherit(void)
 		engine.state = FAILED;
 		return;
 	}
+	keyed_inherit();
 	*fresh = empty;
 	hand_on(fresh, true);
 	fresh->parent = engine.loose != NULL ? engine.loose : engine.parent;

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,9 @@ struct secret {
 };
 
 static struct {
-	struct keyring *ring;
+	struct keyring *ring; /* NULL: no key was given, or none can be used */
+	atomic_bool inside;   /* a thread is at it, under the lock */
+	bool broken;          /* by a fork */
 	const struct keys_table *keys;
 	struct allowed *allowed;
 	struct listed *listed;
@@ -95,6 +98,15 @@ int keyed_open(const char *list, struct tape_error *error)
 	if (result >= 0)
 		keyed.keys = keyring_table(keyed.ring);
 	return result;
+}
+
+void keyed_inherit(void)
+{
+	if (!atomic_exchange(&keyed.inside, false) || keyed.ring == NULL)
+		return;
+	/* Left as it is, in memory: to give it back would take the same locks. */
+	keyed.ring = NULL;
+	keyed.broken = true;
 }
 
 int keyed_check(struct tape_error *error)
@@ -419,15 +431,14 @@ uint64_t keyed_before(struct tape_scopes *live, const struct tape_function *func
 	return keyed.ring == NULL ? 0 : state_of(live, function, in, STATE);
 }
 
-void keyed_behind(struct tape_scopes *live, uint64_t before, const struct tape_function *function,
-                  const struct tape_value *in, CK_RV rv, const uintptr_t *words)
+static void carry_on(struct tape_scopes *live, uint64_t before,
+                     const struct tape_function *function, const struct tape_value *in, CK_RV rv,
+                     const uintptr_t *words)
 {
 	struct running *running = NULL;
 	enum keys_act act;
 	const void *data;
 	size_t length;
-	if (keyed.ring == NULL)
-		return;
 	enum part part = part_of(function, &act);
 	if (part == PART_BEGIN || part == PART_FEED || part == PART_END)
 		running = find_running(function, in, before);
@@ -448,6 +459,16 @@ void keyed_behind(struct tape_scopes *live, uint64_t before, const struct tape_f
 	           running->state != state_of(live, function, in, STATE)) {
 		forget(running);
 	}
+}
+
+void keyed_behind(struct tape_scopes *live, uint64_t before, const struct tape_function *function,
+                  const struct tape_value *in, CK_RV rv, const uintptr_t *words)
+{
+	if (keyed.ring == NULL)
+		return;
+	atomic_store(&keyed.inside, true);
+	carry_on(live, before, function, in, rv, words);
+	atomic_store(&keyed.inside, false);
 }
 
 /* ---- answers -------------------------------------------------------------------------------------------- */
@@ -733,14 +754,11 @@ static bool answer_secret(struct tape_scopes *live, const struct tape_function *
 	return refuse(answer, "of the secret that a test key agreed on this is not known");
 }
 
-bool keyed_answer(struct tape_scopes *live, const struct tape_function *function,
-                  const struct tape_value *in, const uintptr_t *words, struct tape_arena *arena,
-                  struct keyed_answer *ret_answer)
+static bool answer(struct tape_scopes *live, const struct tape_function *function,
+                   const struct tape_value *in, const uintptr_t *words, struct tape_arena *arena,
+                   struct keyed_answer *ret_answer)
 {
 	enum keys_act act;
-	memset(ret_answer, 0, sizeof(*ret_answer));
-	if (keyed.ring == NULL)
-		return false;
 	switch (part_of(function, &act)) {
 	case PART_BEGIN:
 		return answer_begin(live, function, in, words, ret_answer);
@@ -754,4 +772,20 @@ bool keyed_answer(struct tape_scopes *live, const struct tape_function *function
 		break;
 	}
 	return answer_secret(live, function, in, arena, ret_answer);
+}
+
+bool keyed_answer(struct tape_scopes *live, const struct tape_function *function,
+                  const struct tape_value *in, const uintptr_t *words, struct tape_arena *arena,
+                  struct keyed_answer *ret_answer)
+{
+	memset(ret_answer, 0, sizeof(*ret_answer));
+	if (keyed.broken)
+		return refuse(ret_answer,
+		              "the process was forked while another thread used a test key");
+	if (keyed.ring == NULL)
+		return false;
+	atomic_store(&keyed.inside, true);
+	bool answered = answer(live, function, in, words, arena, ret_answer);
+	atomic_store(&keyed.inside, false);
+	return answered;
 }

@@ -19,6 +19,12 @@
 TAPE_MUST_CHECK int keyed_open(const char *list, struct tape_error *error);
 
 /*
+ * In a forked child, before its first call is looked at: where another thread was in libcrypto at that moment
+ * its locks may be held for ever, and no key answers.
+ */
+void keyed_inherit(void);
+
+/*
  * Learn what a recorded call says of keys, and of what they may do. `before` is what the call read when it
  * was made; `behind` is the state of the recording when it had its effect.
  */
