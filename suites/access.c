@@ -167,8 +167,10 @@ static void expect_no_access(struct check *c, enum deed deed, enum state state, 
 		            CKR_OBJECT_HANDLE_INVALID);
 		return;
 	}
-	if (kind->is_token && state == RO_PUBLIC && rv == CKR_SESSION_READ_ONLY)
-		EXPECT_CODE(c, 143, "C_CreateObject", rv, CKR_SESSION_READ_ONLY);
+	if (kind->is_token && state == RO_PUBLIC &&
+	    (rv == CKR_SESSION_READ_ONLY || rv == CKR_TOKEN_WRITE_PROTECTED))
+		EXPECT_CODE(c, 143, "C_CreateObject", rv, CKR_SESSION_READ_ONLY,
+		            CKR_TOKEN_WRITE_PROTECTED);
 	else if (state == RW_SO)
 		EXPECT_CODE(c, 144, "C_CreateObject", rv, CKR_USER_NOT_LOGGED_IN,
 		            CKR_TEMPLATE_INCONSISTENT);

@@ -615,7 +615,7 @@ static void token_key_read_only(struct check *c)
 	struct bench b;
 	need_derive(c, &b);
 	template_bool(&b.t, CKA_TOKEN, true);
-	REFUSED(c, 143, &b, CKR_SESSION_READ_ONLY);
+	REFUSED(c, 143, &b, CKR_SESSION_READ_ONLY, CKR_TOKEN_WRITE_PROTECTED);
 }
 
 static void private_key_public(struct check *c)

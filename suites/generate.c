@@ -416,7 +416,7 @@ static void token_key_read_only(struct check *c)
 	begin(c, &t);
 	need_generator(c, &t);
 	template_bool(&t, CKA_TOKEN, true);
-	REFUSED(c, 143, &t, CKR_SESSION_READ_ONLY);
+	REFUSED(c, 143, &t, CKR_SESSION_READ_ONLY, CKR_TOKEN_WRITE_PROTECTED);
 }
 
 static void private_key_public(struct check *c)

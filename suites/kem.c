@@ -325,7 +325,8 @@ static void token_key_read_only(struct check *c)
 	struct bench b;
 	need_both(c, &b);
 	template_bool(&b.t, CKA_TOKEN, true);
-	EXPECT_CODE(c, 143, call(c), either(c, &b), CKR_SESSION_READ_ONLY);
+	EXPECT_CODE(c, 143, call(c), either(c, &b), CKR_SESSION_READ_ONLY,
+	            CKR_TOKEN_WRITE_PROTECTED);
 	keying_nothing_left(c, call(c));
 }
 
@@ -543,7 +544,7 @@ static void unsealed_refused(struct check *c)
 	case 0:
 		template_bool(&s.t, CKA_TOKEN, true);
 		EXPECT_CODE(c, 143, "C_UnwrapKeyAuthenticated", unseal(c, &s, &key),
-		            CKR_SESSION_READ_ONLY);
+		            CKR_SESSION_READ_ONLY, CKR_TOKEN_WRITE_PROTECTED);
 		break;
 	case 1:
 		template_bool(&s.t, CKA_LOCAL, true);

@@ -395,7 +395,7 @@ static void token_key_read_only(struct check *c)
 	begin(c, &p);
 	need_generator(c, &p);
 	template_bool(selected(c, &p), CKA_TOKEN, true);
-	REFUSED(c, 143, &p, CKR_SESSION_READ_ONLY);
+	REFUSED(c, 143, &p, CKR_SESSION_READ_ONLY, CKR_TOKEN_WRITE_PROTECTED);
 }
 
 static void private_key_public(struct check *c)

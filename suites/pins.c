@@ -99,6 +99,9 @@ void pins_restore(struct check *c)
 	CK_TOKEN_INFO info;
 	CK_SESSION_HANDLE session;
 	c->slot = c->target->slot;
+	/* need_pins() lets no check change them then. */
+	if (!c->target->user_logs_in || !c->target->so_logs_in)
+		return;
 	if (c->p11->C_GetTokenInfo(c->slot, &info) != CKR_OK)
 		check_error(c, "the token is gone after a check that changed its PINs");
 	if (c->target->so_logs_in &&
@@ -285,7 +288,8 @@ static void set_pin_state(struct check *c)
 	if (works)
 		EXPECT_CODE(c, 99, "C_SetPIN", rv, CKR_OK);
 	else
-		EXPECT_CODE(c, 99, "C_SetPIN", rv, CKR_SESSION_READ_ONLY);
+		EXPECT_CODE(c, 99, "C_SetPIN", rv, CKR_SESSION_READ_ONLY,
+		            CKR_TOKEN_WRITE_PROTECTED);
 	/* Who is logged in stays so. */
 	states_expect(c, 100, &sessions, situation->login);
 	expect_pin(c, 100, user, works);

@@ -725,7 +725,7 @@ static void token_key_read_only(struct check *c)
 	struct template t;
 	need_unwrap(c, &b, &t);
 	template_bool(&t, CKA_TOKEN, true);
-	REFUSED(c, 143, &b, &t, CKR_SESSION_READ_ONLY);
+	REFUSED(c, 143, &b, &t, CKR_SESSION_READ_ONLY, CKR_TOKEN_WRITE_PROTECTED);
 }
 
 static void private_key_public(struct check *c)
