@@ -160,12 +160,12 @@ static void wrong_length(struct check *c)
 		specimen_template(c, &t, c->row->a);
 		entry = template_find(&t, fact->type);
 		if (entry == NULL || form == TAPE_A_DATE) {
-			template_bytes(&t, fact->type, bytes, lengths[i]);
+			template_guarded(c, &t, fact->type, bytes, lengths[i]);
 		} else {
 			/* The value that is right, cut off or followed by zeros. */
 			CK_BYTE value[sizeof(bytes)] = { 0 };
 			memcpy(value, entry->pValue, entry->ulValueLen);
-			template_bytes(&t, fact->type, value, lengths[i]);
+			template_guarded(c, &t, fact->type, value, lengths[i]);
 		}
 		EXPECT_NOT_CREATED(c, 206, &t, CKR_ATTRIBUTE_VALUE_INVALID,
 		                   CKR_TEMPLATE_INCONSISTENT);

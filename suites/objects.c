@@ -38,6 +38,16 @@ void template_bytes(struct template *t, CK_ATTRIBUTE_TYPE type, const void *byte
 	t->used += room;
 }
 
+void template_guarded(struct check *c, struct template *t, CK_ATTRIBUTE_TYPE type, const void *bytes,
+                      size_t size)
+{
+	void *value = check_buffer(c, size);
+	template_bytes(t, type, bytes, size);
+	if (size != 0)
+		memcpy(value, bytes, size);
+	template_find(t, type)->pValue = value;
+}
+
 void template_ulong(struct template *t, CK_ATTRIBUTE_TYPE type, CK_ULONG value)
 {
 	template_bytes(t, type, &value, sizeof(value));

@@ -167,12 +167,18 @@ static CK_ULONG save(struct check *c, struct saved *s, CK_BYTE *out)
 	return out_size;
 }
 
+static CK_RV restore_from(struct check *c, const struct saved *s, CK_BYTE *state,
+                          CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key)
+{
+	bool crypts = s->kind->operation >= ENCRYPTS;
+	return c->p11->C_SetOperationState(session, state, s->size, crypts ? key : 0,
+	                                   crypts ? 0 : key);
+}
+
 static CK_RV restore(struct check *c, struct saved *s, CK_SESSION_HANDLE session,
                      CK_OBJECT_HANDLE key)
 {
-	bool crypts = s->kind->operation >= ENCRYPTS;
-	return c->p11->C_SetOperationState(session, s->state, s->size, crypts ? key : 0,
-	                                   crypts ? 0 : key);
+	return restore_from(c, s, s->state, session, key);
 }
 
 /* Go on with the second part: what comes out must be what came out without interruption. */
@@ -403,7 +409,10 @@ static void invalid(struct check *c)
 		memset(s.state, 0, s.size);
 		break;
 	}
-	CK_RV rv = restore(c, &s, other, s.key);
+	/* Nobody is to look behind it. */
+	CK_BYTE *state = check_buffer(c, s.size);
+	memcpy(state, s.state, s.size);
+	CK_RV rv = restore_from(c, &s, state, other, s.key);
 	EXPECT(c, 150, rv != CKR_OK, "what is no state was taken for one");
 	if (rv != CKR_ARGUMENTS_BAD || s.size != 0)
 		EXPECT_CODE(c, 150, "C_SetOperationState", rv, CKR_SAVED_STATE_INVALID);
