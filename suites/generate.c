@@ -433,8 +433,6 @@ static void private_key_public(struct check *c)
 		NEED_OK(c, c->p11->C_DestroyObject(c->session, key));
 	else if (rv != CKR_USER_NOT_LOGGED_IN)
 		check_skip(c, "C_GenerateKey of a public key returned %s", check_rv_name(rv));
-	if (rv == CKR_OK)
-		NEED_OK(c, c->p11->C_DestroyObject(c->session, key));
 	template_bool(&t, CKA_PRIVATE, true);
 	REFUSED(c, 144, &t, CKR_USER_NOT_LOGGED_IN);
 }

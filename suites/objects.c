@@ -38,8 +38,8 @@ void template_bytes(struct template *t, CK_ATTRIBUTE_TYPE type, const void *byte
 	t->used += room;
 }
 
-void template_guarded(struct check *c, struct template *t, CK_ATTRIBUTE_TYPE type, const void *bytes,
-                      size_t size)
+void template_guarded(struct check *c, struct template *t, CK_ATTRIBUTE_TYPE type,
+                      const void *bytes, size_t size)
 {
 	void *value = check_buffer(c, size);
 	template_bytes(t, type, bytes, size);

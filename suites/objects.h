@@ -36,8 +36,8 @@ void template_bool(struct template *t, CK_ATTRIBUTE_TYPE type, bool value);
 void template_bytes(struct template *t, CK_ATTRIBUTE_TYPE type, const void *bytes, size_t size);
 
 /* The same, where memory ends behind the value. */
-void template_guarded(struct check *c, struct template *t, CK_ATTRIBUTE_TYPE type, const void *bytes,
-                      size_t size);
+void template_guarded(struct check *c, struct template *t, CK_ATTRIBUTE_TYPE type,
+                      const void *bytes, size_t size);
 void template_text(struct template *t, CK_ATTRIBUTE_TYPE type, const char *text);
 
 void template_remove(struct template *t, CK_ATTRIBUTE_TYPE type);
