@@ -178,6 +178,7 @@ struct tape_scope_slot {
 	struct tape_scope_value login, pins, sessions, objects;
 	uint64_t tries[USERS];  /* vain ones since the last that was not */
 	uint64_t kept, passing; /* sums over objects: of the token, and of sessions */
+	size_t open;            /* living sessions */
 	uint64_t epoch;         /* since when handles of objects count */
 };
 
@@ -191,6 +192,7 @@ struct operation {
 struct tape_scope_session {
 	uint64_t number, identity;
 	size_t slot;
+	size_t owned; /* living objects that it made */
 	bool lives;
 	struct operation operations[TAPE_OPERATIONS];
 };
@@ -310,7 +312,10 @@ static struct tape_scope_object *add_object(struct tape_scopes *scopes, uint64_t
 		}
 		scopes->object_count++;
 	} else {
-		tape_map_remove(&scopes->identities, scopes->objects[index].identity);
+		const struct tape_scope_object *before = &scopes->objects[index];
+		if (before->lives && before->owner != NOWHERE)
+			scopes->sessions[before->owner].owned--;
+		tape_map_remove(&scopes->identities, before->identity);
 	}
 	if (!tape_map_put(&scopes->identities, identity, index)) {
 		scopes->failed = true;
@@ -614,6 +619,8 @@ static void lose(struct tape_scopes *scopes, struct tape_scope_object *object, u
 	if (!object->lives)
 		return;
 	object->lives = false;
+	if (object->owner != NOWHERE)
+		scopes->sessions[object->owner].owned--;
 	object->state.line = line;
 	/* One that was made here is as if it had never been; one that was found is missing from now on. */
 	share(scopes, object, object->made ? 0 : mix(object->identity, MARK_LOST), line);
@@ -673,6 +680,7 @@ static void make(struct tape_scopes *scopes, const struct tape_scope_call *call,
 	if (object == NULL)
 		return;
 	object->owner = owner;
+	scopes->sessions[owner].owned++;
 	object->storage = storage;
 	object->made = true;
 	object->is_public = nobody;
@@ -722,27 +730,31 @@ static void close_session(struct tape_scopes *scopes, struct tape_scope_session 
 {
 	size_t index = (size_t)(session - scopes->sessions);
 	size_t slot = session->slot;
-	if (!session->lives)
-		return;
-	session->lives = false;
 	memset(session->operations, 0, sizeof(session->operations));
+	if (!session->lives) {
+		if (session->identity == mix(session->number, MARK_STRANGER))
+			session->identity = mix(session->identity, MARK_CLOSED);
+		return;
+	}
+	session->lives = false;
 	scopes->slots[slot].sessions.hash -= session->identity;
 	scopes->slots[slot].sessions.line = line;
-	for (size_t i = 0; i < scopes->object_count; i++) {
+	for (size_t i = 0; session->owned != 0 && i < scopes->object_count; i++) {
 		struct tape_scope_object *object = &scopes->objects[i];
 		if (object->owner != index || !object->lives)
 			continue;
-		if (object->storage == STORAGE_SESSION)
+		if (object->storage == STORAGE_SESSION) {
 			lose(scopes, object, line);
-		else if (object->storage == STORAGE_UNKNOWN)
-			edit(scopes, object, MARK_OWNER_CLOSED, line);
+		} else {
+			session->owned--;
+			if (object->storage == STORAGE_UNKNOWN)
+				edit(scopes, object, MARK_OWNER_CLOSED, line);
+		}
 		object->owner = NOWHERE;
 	}
 	/* §5.6.7: with the last session its user is logged out. */
-	for (size_t i = 0; i < scopes->session_count; i++)
-		if (scopes->sessions[i].slot == slot && scopes->sessions[i].lives)
-			return;
-	log_out(scopes, slot, line);
+	if (--scopes->slots[slot].open == 0)
+		log_out(scopes, slot, line);
 }
 
 static void log_in(struct tape_scopes *scopes, const struct tape_scope_call *call)
@@ -810,6 +822,7 @@ static void end_life(struct tape_scopes *scopes, uint32_t line)
 		struct tape_scope_slot *slot = &scopes->slots[i];
 		set(&slot->login, 0, line);
 		set(&slot->sessions, 0, line);
+		slot->open = 0;
 		slot->passing = 0;
 		slot->objects.line = line;
 	}
@@ -978,6 +991,7 @@ static void open_session(struct tape_scopes *scopes, const struct tape_scope_cal
 		add_session(scopes, call->out[argument].number, call->fed, slot);
 	if (session == NULL)
 		return;
+	scopes->slots[session->slot].open++;
 	scopes->slots[session->slot].sessions.hash += session->identity;
 	scopes->slots[session->slot].sessions.line = call->line;
 }

@@ -36,6 +36,7 @@ struct entry {
 	struct tape_scope_value state[TAPE_SCOPES]; /* before the call */
 	uint32_t group, next;                       /* in it */
 	uint32_t lane, lane_next;
+	uint32_t opens;       /* the lane of the session that it opened; 0 for none */
 	uint64_t lane_before; /* hash of what stands before it in its lane */
 	uint32_t used;
 	bool once;      /* its answer is given once */
@@ -91,11 +92,12 @@ struct loose {
 	struct hole *holes;
 	size_t hole_count, hole_passed;
 	bool blind[TAPE_FN_COUNT][TAPE_MAX_ARGUMENTS]; /* arguments whose contents say nothing */
-	bool course;      /* nothing was served that strict mode would not have */
-	bool failed;      /* no memory */
-	uint64_t fresh;   /* the next handle that the trace has not */
-	uint64_t beyond;  /* calls that no recorded one answered */
-	uint32_t missing; /* no call before it is missed by who waits */
+	uint32_t again[TAPE_FN_COUNT]; /* the cell that answered a READ in this very state */
+	bool course;                   /* nothing was served that strict mode would not have */
+	bool failed;                   /* no memory */
+	uint64_t fresh;                /* the next handle that the trace has not */
+	uint64_t beyond;               /* calls that no recorded one answered */
+	uint32_t missing;              /* no call before it is missed by who waits */
 };
 
 struct hole {
@@ -171,10 +173,17 @@ static bool is_empty(const struct tape_value *value)
 	return value->form == TAPE_V_NULL || (value->form == TAPE_V_BYTES && value->length == 0);
 }
 
-/*
- * What tape_compare_in() compares in any case, of values that it may find equal. Structures are left to it:
- * which of their fields count, the other side decides.
- */
+/* A structure's field that is compared whatever the other side has in it. */
+static bool is_certain(enum tape_record_id record, const struct tape_field *field)
+{
+	for (size_t i = 0; i < tape_condition_count; i++)
+		if (tape_conditions[i].record == record &&
+		    tape_conditions[i].offset == field->offset)
+			return false;
+	return field->direction == TAPE_D_IN;
+}
+
+/* What tape_compare_in() compares in any case, of values that it may find equal. */
 static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
 {
 	if (is_empty(value))
@@ -191,6 +200,16 @@ static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
 		hash = mix(mix(hash, value->tag), value->count);
 		for (size_t i = 0; i < value->count; i++)
 			hash = mix_value(hash, tape_value_child(value, i));
+		return hash;
+	case TAPE_V_RECORD:
+		hash = mix(hash, value->record);
+		for (size_t i = 0; i < value->count && i < tape_records[value->record].count; i++) {
+			size_t field = tape_records[value->record].first + i;
+			const struct tape_value *child = tape_value_child(value, i);
+			if (child->form != TAPE_V_ABSENT &&
+			    is_certain((enum tape_record_id)value->record, &tape_fields[field]))
+				hash = mix_value(hash, child);
+		}
 		return hash;
 	default:
 		return mix(hash, value->form);
@@ -610,6 +629,7 @@ static void open_lane(struct loose *loose, uint32_t index)
 	if (session == 0)
 		return;
 	uint64_t lane = loose->lane_count++;
+	loose->entries[index].opens = (uint32_t)lane;
 	loose->lanes[lane] = (struct lane_state){ .opener = index, .cursor = NONE, .last = NONE };
 	loose->failed |= !tape_map_put(&loose->lane_numbers, session, lane);
 }
@@ -870,12 +890,19 @@ static bool state_at_fork(struct tape_scopes *to, const struct loose *parent, ui
 	return good && !to->failed;
 }
 
+/* The state is another one: what answered last need not do so again. */
+static void forget_again(struct loose *loose)
+{
+	memset(loose->again, 0xff, sizeof(loose->again));
+}
+
 static bool restart(struct loose *loose)
 {
 	tape_scopes_done(&loose->live);
 	tape_map_clear(&loose->live_lanes);
 	for (size_t i = 0; i < loose->count; i++)
 		loose->entries[i].used = 0;
+	forget_again(loose);
 	loose->course = true;
 	loose->missing = 0;
 	loose->hole_passed = 0;
@@ -962,6 +989,46 @@ bool loose_open(void)
 	return engine_refuse(&error);
 }
 
+/* ---- the short way --------------------------------------------------------------------------- */
+
+/*
+ * In a state that stays, who reads the same again with the same words needs no more than the plan that was
+ * made of the call: of the next that is not used up, for those must be counted, or of the last.
+ */
+struct record *loose_again(const struct tape_function *function, const uintptr_t *words,
+                           bool *ret_first)
+{
+	struct loose *loose = engine.loose;
+	uint32_t index = loose->again[function - tape_functions];
+	if (index == NONE || engine.notices != NULL)
+		return NULL;
+	struct cell *cell = &loose->cells[index];
+	while (cell->cursor != NONE && loose->entries[loose->members[cell->cursor].entry].used != 0)
+		cell->cursor = loose->members[cell->cursor].next;
+	uint32_t member = cell->cursor == NONE ? cell->last : cell->cursor;
+	struct entry *entry = &loose->entries[loose->members[member].entry];
+	if (entry->once || entry->ambiguous || entry->barrier || entry->record->notices != NULL ||
+	    !plan_equals(&entry->record->plan, words))
+		return NULL;
+	*ret_first = entry->used == 0;
+	entry->used = 1;
+	return entry->record;
+}
+
+/* Remember the cell that a READ was answered from, if the words that came are those of its plans. */
+static void remember_again(struct loose *loose, const struct tape_function *function,
+                           const struct cell *cell, const struct tape_value *live,
+                           const struct record *record)
+{
+	if (tape_scope_rows[function - tape_functions].class != TAPE_CLASS_READ || cell->differ)
+		return;
+	/* Plans have recorded handles: those that came must mean the same. */
+	for (size_t i = 0; i < function->count; i++)
+		if (is_handle(function, i) && live[i].number != record->in[i].number)
+			return;
+	loose->again[function - tape_functions] = (uint32_t)(cell - loose->cells);
+}
+
 /* ---- finding --------------------------------------------------------------------------------- */
 
 static struct entry *entry_of(const struct loose *loose, const struct record *record)
@@ -1016,7 +1083,8 @@ static uint32_t choose(struct loose *loose, struct cell *cell, uint32_t lane, bo
 
 /* The call of a group that answers in the state that there is. */
 static uint32_t look_in_group(struct loose *loose, uint32_t group, uint32_t lane,
-                              const struct tape_scope_value state[TAPE_SCOPES])
+                              const struct tape_scope_value state[TAPE_SCOPES],
+                              const struct tape_value *live)
 {
 	const struct record *record = loose->entries[loose->groups[group].first].record;
 	const unsigned int masks[] = { TAPE_SCOPE_EVERY, mask_of(record, 0) };
@@ -1025,8 +1093,12 @@ static uint32_t look_in_group(struct loose *loose, uint32_t group, uint32_t lane
 		struct cell *cell = find_cell(loose, group, key_of(state, masks[i]));
 		bool again;
 		uint32_t found = cell->key == 0 ? NONE : choose(loose, cell, lane, &again);
-		if (found != NONE)
-			return found;
+		if (found == NONE)
+			continue;
+		if (live != NULL)
+			remember_again(loose, record->function, cell, live,
+			               loose->entries[found].record);
+		return found;
 	}
 	return NONE;
 }
@@ -1285,6 +1357,7 @@ static bool pass_hole(struct loose *loose)
 	         "answered as if the program had made those calls, too",
 	         engine.options.trace, hole->line);
 	report_note(sentence);
+	forget_again(loose);
 	tape_scope_happened(&loose->live, hole_identity(hole), (uint32_t)hole->line);
 	return true;
 }
@@ -1310,7 +1383,7 @@ static uint32_t look(struct loose *loose, const struct tape_function *function,
 		const struct entry *first = &loose->entries[loose->groups[g].first];
 		if (first->ask == ask && first->record->function == function &&
 		    compare_live(loose, first, function, words, live, false) < 0)
-			found = look_in_group(loose, g, lane, state);
+			found = look_in_group(loose, g, lane, state, live);
 	}
 	return found;
 }
@@ -1366,7 +1439,7 @@ static bool derive_room(struct loose *loose, const struct tape_function *functio
 		if (entry->record->function != function ||
 		    compare_kin(loose, entry, function, words, live, false) >= 0)
 			continue;
-		uint32_t found = look_in_group(loose, g, lane, state);
+		uint32_t found = look_in_group(loose, g, lane, state, NULL);
 		if (found == NONE)
 			continue;
 		entry = &loose->entries[found];
@@ -1505,20 +1578,17 @@ const struct tape_value *loose_answer(const struct record *record, const struct 
 		return NULL;
 	put_handles(loose, record, live, in, out);
 	/* What happened happened once, however often the changed answer is asked for. */
-	if (first || !entry->barrier)
+	if (first || !entry->barrier) {
+		if (entry->changes)
+			forget_again(loose);
 		take_effect(&loose->live, entry, in, out);
+	}
 	for (size_t i = 0; i < record->function->count; i++)
 		if (record->function->arguments[i].kind == TAPE_K_OUT_SESSION &&
-		    record->rv == CKR_OK && out[i].form == TAPE_V_NUMBER) {
-			uint64_t lane;
-			for (lane = 1; lane < loose->lane_count; lane++)
-				if (loose->lanes[lane].opener == record->number)
-					break;
-			if (lane < loose->lane_count) {
-				loose->lanes[lane].session = out[i].number;
-				loose->failed |=
-					!tape_map_put(&loose->live_lanes, out[i].number, lane);
-			}
+		    entry->opens != 0) {
+			loose->lanes[entry->opens].session = out[i].number;
+			loose->failed |=
+				!tape_map_put(&loose->live_lanes, out[i].number, entry->opens);
 		}
 	if (loose->model != NULL) {
 		struct tape_scope_value state[TAPE_SCOPES];
@@ -1532,6 +1602,7 @@ const struct tape_value *loose_answer(const struct record *record, const struct 
 void loose_pass(const struct record *record)
 {
 	const struct entry *entry = entry_of(engine.loose, record);
+	forget_again(engine.loose);
 	if (entry->barrier)
 		tape_scope_happened(&engine.loose->live, entry->self, (uint32_t)record->line);
 }
@@ -1548,6 +1619,7 @@ bool loose_beyond(const struct tape_function *function, const struct tape_value 
 		.fed = tape_scope_fed(&loose->live, function, live),
 		.self = mix(++loose->beyond, 5),
 	};
+	forget_again(loose);
 	tape_scope_effect(&loose->live, &call);
 	return !loose->live.failed;
 }
@@ -1619,6 +1691,8 @@ void loose_go_over(struct loose *from, struct loose *to)
 	struct tape_scopes other = to->live;
 	to->live = from->live;
 	from->live = other;
+	forget_again(from);
+	forget_again(to);
 	if (to->fresh < from->fresh)
 		to->fresh = from->fresh;
 }

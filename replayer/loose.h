@@ -59,6 +59,13 @@ TAPE_MUST_CHECK bool loose_follow(const struct tape_function *function,
                                   const struct tape_value *live, const struct facts_answer *answer);
 
 /*
+ * The same in short, for a call that may read what was just read in the same way. NULL may only mean: look for
+ * it. It has been used then; its plan answers.
+ */
+struct record *loose_again(const struct tape_function *function, const uintptr_t *words,
+                           bool *ret_first);
+
+/*
  * Use a recorded call that was found, for the inputs `live`. It counts as served the first time; `*ret_first`
  * says whether this was it.
  */

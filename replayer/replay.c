@@ -44,6 +44,7 @@ struct engine engine;
 struct shared {
 	struct tape_lock lock;
 	bool straight; /* the next call may be served by its plan alone: this process's trace is bound */
+	bool loose;                 /* the same in lenient mode */
 	pid_t process;              /* that has a trace bound; 0: none yet */
 	struct tape_lock list_lock; /* of module.c */
 	struct waiter *waiters;
@@ -101,8 +102,10 @@ static inline bool is_bound(const struct shared *pages)
 /* Where nothing but the order of the trace decides, and a fork shows, calls may go the short way. */
 static void go_straight(struct shared *pages)
 {
-	pages->straight = wiped && engine.state == OPEN && !engine.lanes && engine.loose == NULL &&
-	                  engine.options.injections.count == 0 && engine.options.pace == 0;
+	bool bound = wiped && engine.state == OPEN && engine.options.injections.count == 0 &&
+	             engine.options.pace == 0;
+	pages->straight = bound && !engine.lanes && engine.loose == NULL;
+	pages->loose = bound && engine.loose != NULL;
 }
 
 struct tape_lock *replay_list_lock(void)
@@ -685,20 +688,37 @@ static CK_RV miss(const struct tape_function *function, const uintptr_t *words,
 	return diverge_as(function, words, first, &report);
 }
 
+static void count_loosely(const struct record *record, bool first)
+{
+	if (!first) {
+		atomic_fetch_add_explicit(&report_counters->beyond, 1, memory_order_relaxed);
+		return;
+	}
+	engine.served++;
+	if (record->id > engine.last_id)
+		engine.last_id = record->id;
+	binding_served(record);
+}
+
+static bool serve_again(const struct tape_function *function, const uintptr_t *words, CK_RV *ret_rv)
+{
+	bool first;
+	struct record *record = loose_again(function, words, &first);
+	if (record == NULL)
+		return false;
+	plan_answer(&record->plan, words);
+	*ret_rv = record->rv;
+	count_loosely(record, first);
+	return true;
+}
+
 static CK_RV use(struct record *record, const uintptr_t *words, struct tape_value *live)
 {
 	const struct tape_function *function = record->function;
 	bool blocks = wait_blocks(record);
 	bool first;
 	loose_take(record, live, &first);
-	if (!first)
-		atomic_fetch_add(&report_counters->beyond, 1);
-	if (first) {
-		engine.served++;
-		if (record->id > engine.last_id)
-			engine.last_id = record->id;
-		binding_served(record);
-	}
+	count_loosely(record, first);
 	if (function->ends)
 		engine.finished = record->call_at + 1;
 	wait_check();
@@ -866,6 +886,8 @@ CK_RV replay_call(enum tape_function_id id, const uintptr_t *words)
 	CK_RV rv;
 	enter(pages);
 	bool planned = serve_planned(pages, &tape_functions[id], words, &rv);
+	if (!planned && pages->loose)
+		planned = serve_again(&tape_functions[id], words, &rv);
 	leave(pages);
 	if (TAPE_LIKELY(planned))
 		return rv;
