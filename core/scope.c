@@ -289,16 +289,24 @@ static struct tape_scope_session *know_session(struct tape_scopes *scopes, uint6
 	return session;
 }
 
-static struct tape_scope_object *find_object(const struct tape_scopes *scopes, uint64_t number)
+/* Modules number the objects of each slot by themselves; p11-kit's proxy passes such numbers on. */
+static uint64_t object_key(const struct tape_scopes *scopes, size_t slot, uint64_t number)
 {
-	size_t index = index_of(&scopes->object_numbers, number);
+	return mix(slot == NOWHERE ? UNKNOWN_SLOT : scopes->slots[slot].number, number);
+}
+
+static struct tape_scope_object *find_object(const struct tape_scopes *scopes, size_t slot,
+                                             uint64_t number)
+{
+	size_t index = index_of(&scopes->object_numbers, object_key(scopes, slot, number));
 	return index == NOWHERE ? NULL : &scopes->objects[index];
 }
 
 static struct tape_scope_object *add_object(struct tape_scopes *scopes, uint64_t number,
                                             uint64_t identity, size_t slot)
 {
-	size_t index = index_of(&scopes->object_numbers, number);
+	uint64_t at = object_key(scopes, slot, number);
+	size_t index = index_of(&scopes->object_numbers, at);
 	if (index == NOWHERE) {
 		void *objects = make_room(scopes, scopes->objects, scopes->object_count,
 		                          sizeof(*scopes->objects));
@@ -306,7 +314,7 @@ static struct tape_scope_object *add_object(struct tape_scopes *scopes, uint64_t
 			return NULL;
 		scopes->objects = objects;
 		index = scopes->object_count;
-		if (!tape_map_put(&scopes->object_numbers, number, index)) {
+		if (!tape_map_put(&scopes->object_numbers, at, index)) {
 			scopes->failed = true;
 			return NULL;
 		}
@@ -393,11 +401,18 @@ uint64_t tape_scope_session(struct tape_scopes *scopes, uint64_t number)
 	return mix(session->identity, MARK_CLOSED);
 }
 
+static size_t slot_of_session(const struct tape_scopes *scopes, uint64_t number)
+{
+	const struct tape_scope_session *session = find_session(scopes, number);
+	return session == NULL ? NOWHERE : session->slot;
+}
+
 uint64_t tape_scope_object(struct tape_scopes *scopes, uint64_t session, uint64_t number)
 {
 	if (number == 0)
 		return 0;
-	const struct tape_scope_object *object = find_object(scopes, number);
+	const struct tape_scope_object *object =
+		find_object(scopes, slot_of_session(scopes, session), number);
 	return object != NULL ? object->identity
 	                      : mix(mix(number, epoch_of(scopes, session)), MARK_FOUND);
 }
@@ -418,9 +433,10 @@ bool tape_scope_slot(const struct tape_scopes *scopes, uint64_t number, uint64_t
 	return true;
 }
 
-bool tape_scope_object_lives(const struct tape_scopes *scopes, uint64_t number)
+bool tape_scope_object_lives(const struct tape_scopes *scopes, uint64_t session, uint64_t number)
 {
-	const struct tape_scope_object *object = find_object(scopes, number);
+	const struct tape_scope_object *object =
+		find_object(scopes, slot_of_session(scopes, session), number);
 	return object != NULL && object->lives;
 }
 
@@ -487,12 +503,12 @@ static struct tape_scope_slot *slot_of(const struct tape_scopes *scopes,
 
 /* What an operation is, with what has become of its key. */
 static void add_operation(const struct tape_scopes *scopes, const struct operation *operation,
-                          size_t index, struct tape_scope_value *value)
+                          size_t slot, size_t index, struct tape_scope_value *value)
 {
 	if (operation->hash == 0)
 		return;
 	uint64_t hash = mix(mix(operation->hash, index), 0);
-	const struct tape_scope_object *key = find_object(scopes, operation->key);
+	const struct tape_scope_object *key = find_object(scopes, slot, operation->key);
 	if (operation->key != 0 && key != NULL) {
 		hash = mix(mix(hash, key->identity), key->lives ? key->state.hash : MARK_LOST);
 		if (key->state.line > value->line)
@@ -503,10 +519,10 @@ static void add_operation(const struct tape_scopes *scopes, const struct operati
 		value->line = operation->line;
 }
 
-static void add_object_state(const struct tape_scopes *scopes, uint64_t number,
+static void add_object_state(const struct tape_scopes *scopes, size_t slot, uint64_t number,
                              struct tape_scope_value *value)
 {
-	const struct tape_scope_object *object = find_object(scopes, number);
+	const struct tape_scope_object *object = find_object(scopes, slot, number);
 	/* One that was not found yet is as one that was, and was left alone. */
 	if (object == NULL) {
 		value->hash = mix(value->hash, 0);
@@ -515,6 +531,69 @@ static void add_object_state(const struct tape_scopes *scopes, uint64_t number,
 	value->hash = mix(value->hash, object->lives ? object->state.hash : MARK_LOST);
 	if (object->state.line > value->line)
 		value->line = object->state.line;
+}
+
+/* What a walk over the handles inside of a mechanism is for. */
+typedef void nested_handle(void *context, const struct tape_field *field,
+                           const struct tape_value *handle);
+
+/* Handles of objects in a mechanism's parameter, given or returned. */
+static void each_nested(const struct tape_value *value, const struct tape_field *field,
+                        nested_handle *each, void *context)
+{
+	bool is_object =
+		field != NULL && (field->kind == TAPE_F_OBJECT || field->kind == TAPE_F_P_OBJECT);
+	if (value->form == TAPE_V_NUMBER && is_object)
+		each(context, field, value);
+	if (value->form == TAPE_V_LIST)
+		for (size_t i = 0; i < value->count; i++)
+			each_nested(tape_value_child(value, i), field, each, context);
+	if (value->form != TAPE_V_RECORD || value->record >= TAPE_R_COUNT)
+		return;
+	const struct tape_record *record = &tape_records[value->record];
+	for (size_t i = 0; i < value->count && i < record->count; i++)
+		each_nested(tape_value_child(value, i), &tape_fields[record->first + i], each,
+		            context);
+}
+
+static void each_parameter(const struct tape_function *function, const struct tape_value *values,
+                           nested_handle *each, void *context)
+{
+	for (size_t i = 0; i < function->count; i++) {
+		uint8_t codec = tape_shapes[function->arguments[i].kind].codec;
+		if (codec == TAPE_C_PARAMETER || codec == TAPE_C_STRUCT)
+			each_nested(&values[i], NULL, each, context);
+		if (codec != TAPE_C_MECHANISM || values[i].form != TAPE_V_MECHANISM)
+			continue;
+		const struct tape_mechanism *row = tape_mechanism_find(values[i].tag);
+		for (size_t j = 0; j < values[i].count; j++) {
+			const struct tape_value *parameter = tape_value_child(&values[i], j);
+			if (row != NULL && row->parameter == TAPE_P_OBJECT &&
+			    parameter->form == TAPE_V_NUMBER)
+				each(context, NULL, parameter);
+			else
+				each_nested(parameter, NULL, each, context);
+		}
+	}
+}
+
+struct reading {
+	struct tape_scopes *scopes;
+	uint64_t session;
+	struct tape_scope_value *value;
+};
+
+/* Which object it is counts here: handles in parameters are compared by number only. */
+static void read_nested(void *context, const struct tape_field *field,
+                        const struct tape_value *handle)
+{
+	struct reading *reading = context;
+	(void)field;
+	reading->value->hash =
+		mix(reading->value->hash,
+	            tape_scope_object(reading->scopes, reading->session, handle->number));
+	add_object_state(reading->scopes, slot_of_session(reading->scopes, reading->session),
+	                 handle->number, reading->value);
 }
 
 void tape_scope_read(struct tape_scopes *scopes, const struct tape_function *function,
@@ -538,12 +617,17 @@ void tape_scope_read(struct tape_scopes *scopes, const struct tape_function *fun
 	}
 	for (size_t i = 0; i < function->count; i++)
 		if (function->arguments[i].kind == TAPE_K_OBJECT)
-			add_object_state(scopes, in[i].number, &ret_values[TAPE_SCOPE_OBJECT]);
+			add_object_state(scopes, session == NULL ? NOWHERE : session->slot,
+			                 in[i].number, &ret_values[TAPE_SCOPE_OBJECT]);
+	struct reading reading = { scopes, session_of(function, in),
+		                   &ret_values[TAPE_SCOPE_OBJECT] };
+	each_parameter(function, in, read_nested, &reading);
 	for (size_t i = 0; session != NULL && i < TAPE_OPERATIONS; i++) {
 		const struct operation *operation = &session->operations[i];
 		if ((row->operations & (1u << i)) != 0)
-			add_operation(scopes, operation, i, &ret_values[TAPE_SCOPE_OP]);
-		add_operation(scopes, operation, i, &ret_values[TAPE_SCOPE_ALL_OPS]);
+			add_operation(scopes, operation, session->slot, i,
+			              &ret_values[TAPE_SCOPE_OP]);
+		add_operation(scopes, operation, session->slot, i, &ret_values[TAPE_SCOPE_ALL_OPS]);
 	}
 }
 
@@ -642,7 +726,7 @@ static bool template_says(const struct tape_value *template, CK_ATTRIBUTE_TYPE t
 }
 
 /* An object that the call gave; the template for it, if there is one, is the one with the same number. */
-static void make(struct tape_scopes *scopes, const struct tape_scope_call *call, size_t argument,
+static void make(struct tape_scopes *scopes, const struct tape_scope_call *call, uint64_t handle,
                  size_t number)
 {
 	const struct tape_function *function = call->function;
@@ -665,7 +749,7 @@ static void make(struct tape_scopes *scopes, const struct tape_scope_call *call,
 		/* A template of an object that there is: the new one is like it but for that. */
 		for (size_t j = 0; (traits & TAPE_T_OF) != 0 && j < i; j++)
 			if (function->arguments[j].kind == TAPE_K_OBJECT)
-				source = find_object(scopes, call->in[j].number);
+				source = find_object(scopes, slot, call->in[j].number);
 	}
 	uint8_t storage = STORAGE_SESSION;
 	bool like = source != NULL && source->storage != STORAGE_UNKNOWN;
@@ -675,8 +759,8 @@ static void make(struct tape_scopes *scopes, const struct tape_scope_call *call,
 	else if (source != NULL && !like)
 		storage = STORAGE_UNKNOWN;
 	bool nobody = scopes->slots[slot].login.hash == 0;
-	struct tape_scope_object *object = add_object(
-		scopes, call->out[argument].number, mix(mix(call->self, number), MARK_MADE), slot);
+	struct tape_scope_object *object =
+		add_object(scopes, handle, mix(mix(call->self, number), MARK_MADE), slot);
 	if (object == NULL)
 		return;
 	object->owner = owner;
@@ -690,16 +774,16 @@ static void make(struct tape_scopes *scopes, const struct tape_scope_call *call,
 static void find_one(struct tape_scopes *scopes, const struct tape_scope_session *session,
                      const struct tape_value *handle)
 {
-	const struct tape_scope_object *known = find_object(scopes, handle->number);
 	size_t slot = session->slot;
+	const struct tape_scope_object *known = find_object(scopes, slot, handle->number);
 	if (known != NULL && known->lives)
 		return;
 	uint64_t identity = handle->tag;
 	if (identity == 0)
 		identity = mix(mix(handle->number, scopes->slots[slot].epoch), MARK_FOUND);
 	/* The number of one that was lost is used again. */
-	if (handle->tag == 0 && known != NULL && known->identity == identity)
-		identity = mix(identity, known->state.hash);
+	if (handle->tag == 0 && known != NULL)
+		identity = mix(identity, known->identity);
 	struct tape_scope_object *object = add_object(scopes, handle->number, identity, slot);
 	if (object != NULL)
 		object->is_public = scopes->slots[slot].login.hash == 0;
@@ -798,12 +882,20 @@ static void log_in(struct tape_scopes *scopes, const struct tape_scope_call *cal
 
 static void change_pins(struct tape_scopes *scopes, const struct tape_scope_call *call)
 {
-	const struct tape_scope_session *session =
-		know_session(scopes, session_of(call->function, call->in));
-	if (session == NULL)
+	const struct tape_function *function = call->function;
+	size_t slot = NOWHERE;
+	if (function->lane >= 0) {
+		const struct tape_scope_session *session =
+			know_session(scopes, session_of(function, call->in));
+		slot = session == NULL ? NOWHERE : session->slot;
+	}
+	for (size_t i = 0; i < function->count; i++)
+		if (function->arguments[i].kind == TAPE_K_SLOT)
+			slot = add_slot(scopes, call->in[i].number);
+	if (slot == NOWHERE)
 		return;
-	struct tape_scope_slot *slot = &scopes->slots[session->slot];
-	set(&slot->pins, mix(mix(slot->pins.hash, call->fed), call->rv), call->line);
+	struct tape_scope_value *pins = &scopes->slots[slot].pins;
+	set(pins, mix(mix(pins->hash, call->fed), call->rv), call->line);
 }
 
 /* ---- the life of a module -------------------------------------------------------------------- */
@@ -996,6 +1088,21 @@ static void open_session(struct tape_scopes *scopes, const struct tape_scope_cal
 	scopes->slots[session->slot].sessions.line = call->line;
 }
 
+struct making {
+	struct tape_scopes *scopes;
+	const struct tape_scope_call *call;
+	size_t made;
+};
+
+/* Keys that a mechanism returns in its parameter (CK_SSL3_KEY_MAT_OUT). */
+static void make_nested(void *context, const struct tape_field *field,
+                        const struct tape_value *handle)
+{
+	struct making *making = context;
+	if (field != NULL && field->direction != TAPE_D_IN && handle->number != 0)
+		make(making->scopes, making->call, handle->number, making->made++);
+}
+
 /* What the shapes of its outputs say. */
 static void take_outputs(struct tape_scopes *scopes, const struct tape_scope_call *call)
 {
@@ -1006,8 +1113,10 @@ static void take_outputs(struct tape_scopes *scopes, const struct tape_scope_cal
 		if (call->function->arguments[i].kind == TAPE_K_OUT_SESSION)
 			open_session(scopes, call, i);
 		else if (call->function->arguments[i].kind == TAPE_K_OUT_OBJECT)
-			make(scopes, call, i, made++);
+			make(scopes, call, call->out[i].number, made++);
 	}
+	struct making making = { scopes, call, made };
+	each_parameter(call->function, call->out, make_nested, &making);
 }
 
 static void take_effects(struct tape_scopes *scopes, const struct tape_scope_call *call)
@@ -1019,16 +1128,19 @@ static void take_effects(struct tape_scopes *scopes, const struct tape_scope_cal
 	for (size_t i = 0; i < call->function->count; i++) {
 		if (call->function->arguments[i].kind != TAPE_K_OBJECT)
 			continue;
-		struct tape_scope_object *object = find_object(scopes, call->in[i].number);
+		uint64_t session_number = session_of(call->function, call->in);
+		struct tape_scope_object *object = find_object(
+			scopes, slot_of_session(scopes, session_number), call->in[i].number);
 		/* One that nobody was seen to find is known from now on. */
 		if (object == NULL && (effects & (TAPE_EFFECT_DESTROYS | TAPE_EFFECT_EDITS)) != 0) {
 			struct tape_value handle = call->in[i];
 			const struct tape_scope_session *session =
-				know_session(scopes, session_of(call->function, call->in));
+				know_session(scopes, session_number);
 			handle.tag = 0;
 			if (session != NULL)
 				find_one(scopes, session, &handle);
-			object = find_object(scopes, call->in[i].number);
+			object = find_object(scopes, slot_of_session(scopes, session_number),
+			                     call->in[i].number);
 		}
 		if (object != NULL && (effects & TAPE_EFFECT_DESTROYS) != 0)
 			lose(scopes, object, call->line);
@@ -1052,7 +1164,7 @@ void tape_scope_effect(struct tape_scopes *scopes, const struct tape_scope_call 
 	}
 	if (act == TAPE_ACT_LOGS_IN)
 		log_in(scopes, call);
-	else if (act == TAPE_ACT_PINS)
+	else if (act == TAPE_ACT_PINS || (act == TAPE_ACT_ERASES && call->rv != CKR_OK))
 		change_pins(scopes, call);
 	take_effects(scopes, call);
 	if (call->rv != CKR_OK)
@@ -1081,6 +1193,7 @@ void tape_scope_effect(struct tape_scopes *scopes, const struct tape_scope_call 
 		if (session != NULL)
 			log_out(scopes, session->slot, call->line);
 		break;
+	case TAPE_ACT_ERASES:
 	case TAPE_ACT_HAPPENS:
 		tape_scope_happened(scopes, call->self, call->line);
 		break;
@@ -1123,7 +1236,7 @@ uint64_t tape_scope_object_state(struct tape_scopes *scopes, uint64_t session, u
 	struct tape_scope_value value = { 0 };
 	const struct tape_scope_session *known = find_session(scopes, session);
 	uint64_t login = known == NULL ? 0 : scopes->slots[known->slot].login.hash;
-	add_object_state(scopes, object, &value);
+	add_object_state(scopes, slot_of_session(scopes, session), object, &value);
 	uint64_t hash = mix(mix(scopes->life.hash, scopes->outside.hash), login);
 	return mix(mix(hash, tape_scope_object(scopes, session, object)), value.hash);
 }

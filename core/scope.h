@@ -59,6 +59,7 @@ enum tape_scope_act {
 	TAPE_ACT_ENDS,
 	TAPE_ACT_CANCELS,
 	TAPE_ACT_RESTORES,
+	TAPE_ACT_ERASES,
 	TAPE_ACT_HAPPENS,
 };
 
@@ -149,7 +150,7 @@ bool tape_scope_slot(const struct tape_scopes *scopes, uint64_t session, uint64_
 
 /* Whether the handle is of something that is there; and the handle of the object with this identity. */
 bool tape_scope_session_lives(const struct tape_scopes *scopes, uint64_t session);
-bool tape_scope_object_lives(const struct tape_scopes *scopes, uint64_t object);
+bool tape_scope_object_lives(const struct tape_scopes *scopes, uint64_t session, uint64_t object);
 bool tape_scope_find(const struct tape_scopes *scopes, uint64_t identity, uint64_t *ret_object);
 
 /*

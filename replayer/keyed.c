@@ -50,7 +50,7 @@ struct running {
 struct secret {
 	struct secret *next;
 	uint64_t identity; /* 0: its call has not had its effect yet */
-	uint64_t handle;
+	uint64_t handle, session; /* the session that it was made in */
 	struct tape_known *attributes; /* of its template, in `arena`; the value is the first */
 	size_t count;
 	struct tape_arena arena;
@@ -397,7 +397,7 @@ static void settle_secrets(struct tape_scopes *live, uint64_t session)
 	struct secret *next;
 	for (struct secret *secret = keyed.secrets; secret != NULL; secret = next) {
 		next = secret->next;
-		if (!tape_scope_object_lives(live, secret->handle))
+		if (!tape_scope_object_lives(live, secret->session, secret->handle))
 			free_secret(secret);
 		else if (secret->identity == 0)
 			secret->identity = tape_scope_object(live, session, secret->handle);
@@ -700,7 +700,8 @@ static bool answer_derive(struct tape_scopes *live, const struct tape_function *
 		free_secret(secret);
 		return refuse(answer, "the test key cannot agree on such a secret");
 	}
-	secret->handle = loose_fresh_object();
+	secret->session = session_of(function, in);
+	secret->handle = loose_fresh_object(secret->session);
 	answer->out[out].form = TAPE_V_NUMBER;
 	answer->out[out].number = secret->handle;
 	answer->rv = CKR_OK;

@@ -1515,24 +1515,22 @@ void loose_take(struct record *record, const struct tape_value *live, bool *ret_
 	}
 }
 
-static uint64_t fresh_handle(struct loose *loose, bool session)
+/* Whether a number means something to the program; in the slot of `session`, or, for 0, as a session itself. */
+static bool is_used(const struct loose *loose, uint64_t session, uint64_t number)
 {
-	while (session ? tape_scope_session_lives(&loose->live, loose->fresh)
-	               : tape_scope_object_lives(&loose->live, loose->fresh))
-		loose->fresh++;
-	return loose->fresh++;
+	return session == 0 ? tape_scope_session_lives(&loose->live, number)
+	                    : tape_scope_object_lives(&loose->live, session, number);
 }
 
 /* A handle for the program: the recorded one, unless that is something else's to it. */
-static uint64_t handle_for(struct loose *loose, const struct tape_value *recorded, bool session)
+static uint64_t handle_for(struct loose *loose, uint64_t session, const struct tape_value *recorded)
 {
 	uint64_t number = recorded->number;
-	if (session)
-		return tape_scope_session_lives(&loose->live, number) ? fresh_handle(loose, true)
-		                                                      : number;
-	if (tape_scope_find(&loose->live, recorded->tag, &number))
+	if (session != 0 && tape_scope_find(&loose->live, recorded->tag, &number))
 		return number;
-	return tape_scope_object_lives(&loose->live, number) ? fresh_handle(loose, false) : number;
+	while (is_used(loose, session, number))
+		number = loose->fresh++;
+	return number;
 }
 
 /* The recorded call as the program made it: with its handles. */
@@ -1543,13 +1541,14 @@ static void put_handles(struct loose *loose, const struct record *record,
 	const struct tape_function *function = record->function;
 	memcpy(in, record->in, function->count * sizeof(*in));
 	memcpy(out, record->out, function->count * sizeof(*out));
+	uint64_t session = function->lane < 0 ? 0 : live[function->lane].number;
 	for (size_t i = 0; i < function->count; i++) {
 		uint8_t kind = function->arguments[i].kind;
 		if (is_handle(function, i))
 			in[i].number = live[i].number;
 		if (out[i].form == TAPE_V_NUMBER &&
 		    (kind == TAPE_K_OUT_SESSION || kind == TAPE_K_OUT_OBJECT))
-			out[i].number = handle_for(loose, &out[i], kind == TAPE_K_OUT_SESSION);
+			out[i].number = handle_for(loose, session, &out[i]);
 		if (tape_shapes[kind].codec != TAPE_C_FOUND || out[i].form != TAPE_V_LIST)
 			continue;
 		struct tape_value *handles =
@@ -1560,7 +1559,7 @@ static void put_handles(struct loose *loose, const struct record *record,
 		}
 		for (size_t j = 0; j < out[i].count; j++) {
 			handles[j] = *tape_value_child(&out[i], j);
-			handles[j].number = handle_for(loose, &handles[j], false);
+			handles[j].number = handle_for(loose, session, &handles[j]);
 		}
 		out[i].data = handles;
 	}
@@ -1636,9 +1635,13 @@ struct tape_scopes *loose_state(void)
 	return &engine.loose->live;
 }
 
-uint64_t loose_fresh_object(void)
+uint64_t loose_fresh_object(uint64_t session)
 {
-	return fresh_handle(engine.loose, false);
+	uint64_t number;
+	do
+		number = engine.loose->fresh++;
+	while (is_used(engine.loose, session, number));
+	return number;
 }
 
 const struct record *loose_missing(uint64_t position)

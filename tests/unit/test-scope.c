@@ -297,6 +297,78 @@ static void a_number_used_again_is_another_object(void **state)
 	assert_int_equal(number, 5);
 }
 
+static void slots_number_their_objects_by_themselves(void **state)
+{
+	struct two *two = *state;
+	for (size_t i = 0; i < 2; i++) {
+		effect(&two->s[i], TAPE_FN_C_OpenSession,
+		       &(struct made){ .in = { number(4),
+		                               number(CKF_SERIAL_SESSION),
+		                               { .form = TAPE_V_NULL },
+		                               { .form = TAPE_V_NULL },
+		                               { .form = TAPE_V_PRESENT } },
+		                       .out = { [4] = number(2) } },
+		       CKR_OK, 0);
+		find(&two->s[i], 2, (uint64_t[]){ 5 }, 1);
+	}
+	edit(&two->s[0], 2, 5, "a");
+	for (size_t i = 0; i < 2; i++)
+		create(&two->s[i], session[i], 5, 50, true);
+	assert_alike(two, C_GetAttributeValue, 5);
+	assert_false(reads(&two->s[0], TAPE_FN_C_GetAttributeValue, 2, 5) ==
+	             reads(&two->s[1], TAPE_FN_C_GetAttributeValue, 2, 5));
+}
+
+static void keys_in_parameters_count(void **state)
+{
+	struct two *two = *state;
+	const struct tape_value key = number(4);
+	const struct tape_value concatenate = { .form = TAPE_V_MECHANISM,
+		                                .tag = CKM_CONCATENATE_BASE_AND_KEY,
+		                                .count = 1,
+		                                .data = &key };
+	struct tape_scope_value values[2][TAPE_SCOPES];
+	for (size_t i = 0; i < 2; i++) {
+		find(&two->s[i], session[i], (uint64_t[]){ 3, 4 }, 2);
+		if (i == 1)
+			edit(&two->s[i], session[i], 4, "a");
+		const struct tape_value in[MAX_ARGUMENTS] = { number(session[i]), concatenate,
+			                                      number(3) };
+		tape_scope_read(&two->s[i], &tape_functions[TAPE_FN_C_DeriveKey], in, values[i]);
+	}
+	assert_false(values[0][TAPE_SCOPE_OBJECT].hash == values[1][TAPE_SCOPE_OBJECT].hash);
+}
+
+static void keys_that_parameters_return_are_new(void **state)
+{
+	struct two *two = *state;
+	struct tape_value fields[6] = { [2] = number(8) };
+	const struct tape_value material = { .form = TAPE_V_RECORD,
+		                             .record = TAPE_R_CK_SSL3_KEY_MAT_OUT,
+		                             .count = 6,
+		                             .data = fields };
+	struct tape_value parameters[6] = { [5] = material };
+	const struct tape_value parameter = { .form = TAPE_V_RECORD,
+		                              .record = TAPE_R_CK_SSL3_KEY_MAT_PARAMS,
+		                              .count = 6,
+		                              .data = parameters };
+	const struct tape_value derive = { .form = TAPE_V_MECHANISM,
+		                           .tag = CKM_SSL3_KEY_AND_MAC_DERIVE,
+		                           .count = 1,
+		                           .data = &parameter };
+	for (size_t i = 0; i < 2; i++)
+		effect(&two->s[i], TAPE_FN_C_DeriveKey,
+		       &(struct made){ .in = { number(session[i]),
+		                               derive,
+		                               number(3),
+		                               template(NULL, 0),
+		                               { .form = TAPE_V_NULL } },
+		                       .out = { [1] = derive } },
+		       CKR_OK, 60 + i);
+	assert_true(tape_scope_object_lives(&two->s[0], 1, 8));
+	assert_false(tape_scope_object(&two->s[0], 1, 8) == tape_scope_object(&two->s[1], 7, 8));
+}
+
 static void objects_of_a_session_end_with_it(void **state)
 {
 	struct two *two = *state;
@@ -307,7 +379,7 @@ static void objects_of_a_session_end_with_it(void **state)
 	with_session(&two->s[0], TAPE_FN_C_CloseSession, 2);
 	with_session(&two->s[1], TAPE_FN_C_CloseSession, 2);
 	assert_alike(two, C_FindObjectsInit, 0);
-	assert_false(tape_scope_object_lives(&two->s[0], 5));
+	assert_false(tape_scope_object_lives(&two->s[0], 1, 5));
 }
 
 static void logging_out_ends_private_handles(void **state)
@@ -488,6 +560,9 @@ int main(void)
 		TEST(the_order_of_what_is_made_does_not_matter),
 		TEST(what_was_made_and_destroyed_has_never_been),
 		TEST(a_number_used_again_is_another_object),
+		TEST(slots_number_their_objects_by_themselves),
+		TEST(keys_in_parameters_count),
+		TEST(keys_that_parameters_return_are_new),
 		TEST(objects_of_a_session_end_with_it),
 		TEST(logging_out_ends_private_handles),
 		TEST(the_last_session_logs_out),
