@@ -410,7 +410,6 @@ int tape_align(struct tape_alignment *ret_alignment, const char *first, const ch
                const char **ret_path, struct tape_error *error)
 {
 	const char *const paths[] = { first, second };
-	bool lanes = false;
 	memset(ret_alignment, 0, sizeof(*ret_alignment));
 	for (size_t i = 0; i < 2; i++) {
 		struct tape_align_side *side = &ret_alignment->sides[i];
@@ -420,11 +419,12 @@ int tape_align(struct tape_alignment *ret_alignment, const char *first, const ch
 			result = tape_trace_overlaps(side->reader, error);
 		if (result < 0)
 			return result;
-		lanes |= result != 0;
+		ret_alignment->lanes |= result != 0;
 	}
 	for (size_t i = 0; i < 2; i++) {
 		*ret_path = paths[i];
-		int result = read_side(&ret_alignment->sides[i], paths[i], lanes, error);
+		int result =
+			read_side(&ret_alignment->sides[i], paths[i], ret_alignment->lanes, error);
 		if (result < 0)
 			return result;
 	}
@@ -591,6 +591,8 @@ static void rename_call(struct renaming *renaming, const struct tape_aligned *fi
 			if (answered)
 				rename_inside(renaming, &first->out[i], &out[i], NULL, true);
 		} else if ((tape_shapes[kind].traits & TAPE_T_OUT) == 0) {
+			if (renaming->alignment->lanes && (int)i == function->lane)
+				bind(renaming, handles, first->in[i].number, in[i].number);
 			rename_handle(renaming, handles, &first->in[i], &in[i]);
 		} else if (answered) {
 			bind_given(renaming, handles, &first->out[i], &out[i]);

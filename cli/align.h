@@ -46,6 +46,7 @@ struct tape_align_side {
 
 struct tape_alignment {
 	struct tape_align_side sides[2];
+	bool lanes; /* calls overlap in one of them: sessions are told apart by what is done in them */
 	struct tape_map
 		handles[3]; /* of the second trace, to the first one's: sessions, objects, slots */
 	struct tape_map taken[3]; /* the other way round */

@@ -21,6 +21,7 @@
 #include "cli/rules.h"
 #include "core/compare.h"
 #include "core/set.h"
+#include "core/varies.h"
 
 static const char usage[] =
 	"usage: p11tape rules TRACE1 TRACE2\n"
@@ -50,7 +51,7 @@ static const char usage[] =
 /* Where two recordings differ in an input. */
 struct difference {
 	struct tape_place place;
-	const struct tape_value *first, *second;
+	struct tape_value first, second;
 	size_t line;    /* of the first recording's call */
 	size_t said_at; /* line of a call before it that was answered differently; 0 for none */
 	bool echoed;    /* the pair of values stands elsewhere too */
@@ -139,11 +140,19 @@ static void take_input(void *context, const struct tape_place *place,
 	rules->differences = list;
 	rules->differences[rules->count++] = (struct difference){
 		.place = *place,
-		.first = first,
-		.second = second,
+		.first = *first,
+		.second = *second,
 		.line = rules->call->line,
 		.said_at = rules->said == NULL ? 0 : rules->said->line,
 	};
+}
+
+static bool is_pair(const struct difference *difference, const struct tape_value *first,
+                    const struct tape_value *second)
+{
+	return is_bytes(first) && is_bytes(second) && is_bytes(&difference->first) &&
+	       is_bytes(&difference->second) && same_bytes(&difference->first, first) &&
+	       same_bytes(&difference->second, second);
 }
 
 /* The pair of values that an earlier input had. */
@@ -152,9 +161,23 @@ static bool was_drawn(const struct rules *rules, const struct tape_value *first,
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct difference *d = &rules->differences[i];
-		if (is_bytes(first) && is_bytes(d->first) && same_bytes(d->first, first) &&
-		    is_bytes(second) && is_bytes(d->second) && same_bytes(d->second, second))
+		if (is_pair(d, first, second))
 			return true;
+	}
+	return false;
+}
+
+/* Say whether a field of an argument's structure may be another one at any time. */
+static bool varies(const struct tape_function *function, size_t argument, const char *field)
+{
+	const struct tape_shape *shape = &tape_shapes[function->arguments[argument].kind];
+	if (shape->codec != TAPE_C_STRUCT)
+		return false;
+	const struct tape_record *record = &tape_records[shape->detail];
+	for (size_t i = 0; i < record->count; i++) {
+		const struct tape_field *row = &tape_fields[record->first + i];
+		if (strcmp(row->name.text, field) == 0)
+			return tape_varies_field((enum tape_record_id)shape->detail, row);
 	}
 	return false;
 }
@@ -163,7 +186,12 @@ static void take_output(void *context, const struct tape_place *place,
                         const struct tape_value *first, const struct tape_value *second)
 {
 	struct rules *rules = context;
-	(void)place;
+	/* What is of the moment, such as the time, no program makes its inputs of. */
+	const char *field = place->depth == 0 || place->depth > TAPE_MAX_STEPS
+	                            ? NULL
+	                            : place->steps[place->depth - 1].field;
+	if (field != NULL && varies(rules->call->function, place->argument, field))
+		return;
 	if (was_drawn(rules, first, second))
 		return;
 	rules->said_now = true;
@@ -195,7 +223,8 @@ static int take_call(void *context, const struct tape_aligned *first,
 		                       .bind = true,
 		                       .each = take_input,
 		                       .context = rules };
-	struct tape_compare outputs = { .each = take_output, .context = rules };
+	struct tape_compare outputs = inputs;
+	outputs.each = take_output;
 	rules->call = first;
 	(void)tape_compare_in(&inputs, first->function, first->in, in);
 	rules->said_now = first->returned && second->returned && first->rv != second->rv;
@@ -215,14 +244,14 @@ static bool is_one_to_one(const struct difference *list, size_t count, bool *ret
 	*ret_as_long = true;
 	for (size_t i = 0; i < count; i++) {
 		const struct difference *a = &list[i];
-		if (!is_bytes(a->first) || !is_bytes(a->second)) {
+		if (!is_bytes(&a->first) || !is_bytes(&a->second)) {
 			*ret_as_long = false;
 			return false;
 		}
-		*ret_as_long &= a->first->length == a->second->length;
+		*ret_as_long &= a->first.length == a->second.length;
 		for (size_t j = 0; j < i; j++)
-			one_to_one &= same_bytes(a->first, list[j].first) ==
-			              same_bytes(a->second, list[j].second);
+			one_to_one &= same_bytes(&a->first, &list[j].first) ==
+			              same_bytes(&a->second, &list[j].second);
 	}
 	return one_to_one && *ret_as_long;
 }
@@ -232,9 +261,7 @@ static bool shares_value(const struct difference *a, size_t a_count, const struc
 {
 	for (size_t i = 0; i < a_count; i++)
 		for (size_t j = 0; j < b_count; j++)
-			if (is_bytes(a[i].first) && is_bytes(b[j].first) && is_bytes(a[i].second) &&
-			    is_bytes(b[j].second) && same_bytes(a[i].first, b[j].first) &&
-			    same_bytes(a[i].second, b[j].second))
+			if (is_pair(&a[i], &b[j].first, &b[j].second))
 				return true;
 	return false;
 }
@@ -351,7 +378,7 @@ static bool comes_again(const struct rules *rules, const struct group *groups, s
 	const struct difference *list = &rules->differences[groups[index].begin];
 	for (size_t i = 0; i < groups[index].count; i++)
 		for (size_t j = 0; j < i; j++)
-			if (same_bytes(list[i].first, list[j].first))
+			if (same_bytes(&list[i].first, &list[j].first))
 				return true;
 	for (size_t i = 0; i < count; i++)
 		if (i != index && groups[i].one_to_one &&
@@ -393,7 +420,7 @@ static void take_echo(void *context, const struct tape_place *place, const struc
                       const struct tape_value *second)
 {
 	const struct echo *echo = context;
-	struct difference output = { .first = first, .second = second };
+	struct difference output = { .first = *first, .second = *second };
 	for (size_t i = 0; i < echo->rules->count && echo->groups == NULL; i++)
 		echo->rules->differences[i].echoed |=
 			shares_value(&echo->rules->differences[i], 1, &output, 1);
