@@ -33,11 +33,13 @@ get() { # PORT OPTIONS…
 	rm printed fifo
 	return $status
 }
+# It asks how long the signature is, and then for it: of the same data.
+signs_same=(--match C_Sign.pData=as:data-1 --twice "${signs[@]:2}")
 for version in 1.2 1.3; do
 	for name in client client-ec; do
 		pair "$name" "$name"
 		with "$name"
-		row "cli-$name-tls$version" "${signs[@]}" "${by[@]}" -- get "$asks" --provider={} "${pair[@]}" "$(only "$version")"
+		row "cli-$name-tls$version" "${signs_same[@]}" "${by[@]}" -- get "$asks" --provider={} "${pair[@]}" "$(only "$version")"
 	done
 done
 pair client client

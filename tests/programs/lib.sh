@@ -287,6 +287,7 @@ registered() { # MODULE LINES COMMAND…
 #   --vary SED          what differs in the output of two runs without us (extended regular expressions)
 #   --varies FILES      files that differ between two runs without us
 #   --match RULE        a rule for the replay; may be repeated: the row is "with rule"
+#   --twice             p11tape rules proposes these rules, and no others, of two recordings
 #   --up-to FUNCTION    the replay serves everything up to the first FUNCTION; what comes then is not compared
 #   --key KEY           and a replay in lenient mode with this test key does everything as recorded; may be repeated
 #   --served            the replay serves every call, and none is left; what is printed then is not compared
@@ -303,8 +304,8 @@ row() {
 	row=$1
 	shift
 	local program=$program from="" needs="" vary="" varies="" upto="" but="" cannot="" unreplayed="" undriven="" why=""
-	local cut=no checks=no fixed_point=yes served=no
-	local rules=() absent=() keys=()
+	local cut=no checks=no fixed_point=yes served=no twice=no
+	local rules=() options=() absent=() keys=()
 	while [[ $1 != -- ]]; do
 		case $1 in
 		--program) program=$2 ;;
@@ -312,7 +313,7 @@ row() {
 		--needs) needs=$2 ;;
 		--vary) vary=$2 ;;
 		--varies) varies=$2 ;;
-		--match) rules+=("$2") ;;
+		--match) rules+=("$2") options+=("--match=$2") ;;
 		--key) keys+=("$2") ;;
 		--up-to) upto=$2 ;;
 		--but) but=$2 ;;
@@ -324,10 +325,11 @@ row() {
 		--checks) checks=yes ;;
 		--no-fixed-point) fixed_point=no ;;
 		--served) served=yes ;;
+		--twice) twice=yes ;;
 		*) fail "row: $1?" ;;
 		esac
 		case $1 in
-		--cut | --checks | --no-fixed-point | --served) shift ;;
+		--cut | --checks | --no-fixed-point | --served | --twice) shift ;;
 		*) shift 2 ;;
 		esac
 	done
@@ -371,6 +373,7 @@ row() {
 	like "the recorded run's" direct recorded "$vary" "$varies"
 	look_at_traces
 	[[ $checks == no ]] || why="$(checked)${why:+; $why}"
+	[[ $twice == no ]] || proposed
 	# Driven: the module says the same again. What a program computed by a rule, no driver can compute.
 	[[ $drives == no || $policy != pin || -n $undriven || ${#rules[@]} != 0 ]] || driven
 	# Replayed.
@@ -396,7 +399,7 @@ row() {
 	else
 		[[ ${#rules[@]} == 0 ]] || verdict="with rule"
 		[[ -z $but ]] || verdict="with divergence"
-		attempt replayed hidden "$P11TAPE" replay "${rules[@]/#/--match=}" --report "$dir/report.json" \
+		attempt replayed hidden "$P11TAPE" replay "${options[@]}" --report "$dir/report.json" \
 			"$dir/trace.yaml" -- "${command[@]}"
 		# With made-up bytes a program does what it does: what is written of it is looked at all the same.
 		if grep -q '"made-up": ' "$dir/report.json"; then
@@ -494,11 +497,25 @@ without() { # FILE… -- COMMAND…
 	fi
 }
 
+# Recorded once more: what differs is what the row has rules for. The replay takes them as they were written.
+proposed() {
+	local status=0
+	mkdir "$dir/twice"
+	attempt second "" "$P11TAPE" record --redact "$policy" -m "$module" -o "$dir/twice/trace.yaml" -- "${command[@]}"
+	"$P11TAPE" rules "$dir/trace.yaml" "$dir/twice/trace.yaml" >"$dir/rules.yaml" 2>"$dir/rules.err" || status=$?
+	[[ ! -s $dir/rules.err ]] || fail "rules: $(cat "$dir/rules.err")"
+	[[ $status == $((${#rules[@]} != 0)) ]] || fail "rules ended with $status: $(cat "$dir/rules.yaml")"
+	diff <(((${#rules[@]} == 0)) || printf '%s\n' "${rules[@]}" | sort) \
+		<(sed -n 's/^    //; s/ #.*//; s/: {as: \(.*\)}/=as:\1/; s/: \([a-z]*\)$/=\1/; /=/p' "$dir/rules.yaml" | sort) ||
+		fail "p11tape rules proposes others: $(cat "$dir/rules.yaml")"
+	[[ $status == 0 ]] || options=(--rules "$dir/rules.yaml")
+}
+
 # The row's command, recorded on the replayer: NAME.yaml, and NAME.PID.yaml of other processes.
 again() { # NAME
 	local recorder
 	recorder=$("$P11TAPE" module recorder --for "$module")
-	attempt "$1" hidden "$P11TAPE" replay --verbose "${rules[@]/#/--match=}" --report "$dir/$1.json" "$dir/trace.yaml" \
+	attempt "$1" hidden "$P11TAPE" replay --verbose "${options[@]}" --report "$dir/$1.json" "$dir/trace.yaml" \
 		-- env P11TAPE_MODULE={} P11TAPE_TRACE="$dir/$1.yaml" P11TAPE_REDACT="$policy" "${command[@]//"{}"/$recorder}"
 }
 
@@ -594,8 +611,11 @@ count() { # call|thread|process
 # The calls of a trace without what changes from run to run: headers, what is synthetic, threads (Go carries its
 # calls from one to another), inputs that are under a rule or compared with nothing.
 calls_of() { # TRACE
-	"$P11TAPE" fmt --canonical "$dir/$1" | awk -v rules="C_SeedRandom.pSeed ${rules[*]%%=*}" '
-		BEGIN { n = split(rules, list, " "); for (i = 1; i <= n; i++) ruled[list[i]] = 1 }
+	"$P11TAPE" fmt --canonical "$dir/$1" | awk -v rules="C_SeedRandom.pSeed=any ${rules[*]}" '
+		BEGIN {
+			n = split(rules, list, " ")
+			for (i = 1; i <= n; i++) { split(list[i], part, /[.=]/); ruled[part[1] "." part[2]] = 1 }
+		}
 		/^- / { header = /^- p11tape: /; call = $3 }
 		/^ ? ?[^ ]/ { skip = 0; inputs = $1 == "in:" }
 		/^    [^ -]/ { name = $1; sub(/:.*/, "", name); skip = inputs && (call "." name) in ruled }

@@ -11,7 +11,7 @@ db=(-d "sql:$work/nss")
 pin=(-f "$work/pin")
 
 use_softhsm
-row list -- nss nss.0 {} '' certutil -L -h all "${db[@]}" "${pin[@]}"
+row list --twice -- nss nss.0 {} '' certutil -L -h all "${db[@]}" "${pin[@]}"
 row keys -- nss nss.0 {} '' certutil -K -h clitok "${db[@]}" "${pin[@]}"
 row keys-wrong-pin -- nss nss.0 {} '' certutil -K -h clitok "${db[@]}" -f "$work/other-pin"
 row request-rsa --varies request \

@@ -14,14 +14,14 @@ use_softhsm
 row tokens -- "${tool[@]}" --list-tokens
 row mechanisms -- "${tool[@]}" --list-mechanisms pkcs11:token=clitok
 row list -- "${tool[@]}" --list-all pkcs11:token=clitok
-row list-login -- "${tool[@]}" --login --list-all pkcs11:token=clitok
+row list-login --twice -- "${tool[@]}" --login --list-all pkcs11:token=clitok
 row test-sign-rsa -- "${tool[@]}" --login --test-sign 'pkcs11:token=clitok;object=client;type=private'
 row test-sign-ec -- "${tool[@]}" --login --test-sign 'pkcs11:token=clitok;object=client-ec;type=private'
 row export -- "${tool[@]}" --export 'pkcs11:token=clitok;object=client;type=cert' --outfile certificate
 row random --varies printed -- bash -euc 'p11tool --provider "$0" --generate-random 32 pkcs11:token=clitok >printed' {}
 row write -- "${tool[@]}" --login --write --label new --id 41 --load-certificate "$work/pki/server.crt" pkcs11:token=clitok
-row generate-rsa --varies key.pem --match C_GenerateKeyPair.pPublicKeyTemplate=length \
-	--match C_GenerateKeyPair.pPrivateKeyTemplate=length --why "$draws" \
+row generate-rsa --varies key.pem --twice --match C_GenerateKeyPair.pPublicKeyTemplate.CKA_ID=as:id-1 \
+	--match C_GenerateKeyPair.pPrivateKeyTemplate.CKA_ID=as:id-1 --why "$draws" \
 	-- "${tool[@]}" --login --generate-privkey rsa --bits 2048 --label new --outfile key.pem pkcs11:token=clitok
 row generate-ec --varies key.pem \
 	-- "${tool[@]}" --login --generate-privkey ecdsa --curve secp256r1 --label new --id 41 --outfile key.pem \

@@ -19,7 +19,7 @@ use_softhsm
 for version in 1.2 1.3; do
 	id=11
 	for name in client client-ec; do
-		row "$name-tls$version" "${signs[@]}" --key "CKA_ID=$id,$work/pki/$name.key" \
+		row "$name-tls$version" "${signs[@]}" --twice --key "CKA_ID=$id,$work/pki/$name.key" \
 			-- nss nss.0 {} '' "${client[@]}" -p "$asks" -n "clitok:$name" -w "$user_pin" -V "tls$version:tls$version"
 		id=$((id + 1))
 	done
