@@ -167,30 +167,12 @@ static bool was_drawn(const struct rules *rules, const struct tape_value *first,
 	return false;
 }
 
-/* Say whether a field of an argument's structure may be another one at any time. */
-static bool varies(const struct tape_function *function, size_t argument, const char *field)
-{
-	const struct tape_shape *shape = &tape_shapes[function->arguments[argument].kind];
-	if (shape->codec != TAPE_C_STRUCT)
-		return false;
-	const struct tape_record *record = &tape_records[shape->detail];
-	for (size_t i = 0; i < record->count; i++) {
-		const struct tape_field *row = &tape_fields[record->first + i];
-		if (strcmp(row->name.text, field) == 0)
-			return tape_varies_field((enum tape_record_id)shape->detail, row);
-	}
-	return false;
-}
-
 static void take_output(void *context, const struct tape_place *place,
                         const struct tape_value *first, const struct tape_value *second)
 {
 	struct rules *rules = context;
 	/* What is of the moment, such as the time, no program makes its inputs of. */
-	const char *field = place->depth == 0 || place->depth > TAPE_MAX_STEPS
-	                            ? NULL
-	                            : place->steps[place->depth - 1].field;
-	if (field != NULL && varies(rules->call->function, place->argument, field))
+	if (tape_varies_place(place))
 		return;
 	if (was_drawn(rules, first, second))
 		return;
