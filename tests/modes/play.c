@@ -22,12 +22,12 @@
 void play_fail(const char *format, ...)
 {
 	va_list list;
-	fflush(stdout);
-	fputs("FAIL: ", stderr);
+	/* Standard error is where the replayer speaks, and may go nowhere. */
+	fputs("FAIL: ", stdout);
 	va_start(list, format);
-	vfprintf(stderr, format, list);
+	vprintf(format, list);
 	va_end(list);
-	fputc('\n', stderr);
+	putchar('\n');
 	exit(1);
 }
 
@@ -210,8 +210,11 @@ static bool has_diverged(const struct play_module *module)
 	bool diverged = false;
 	ssize_t got;
 	/* A line of the report is one write. */
-	while (module->report >= 0 && (got = read(module->report, text, sizeof(text))) > 0)
+	while (module->report >= 0 && (got = read(module->report, text, sizeof(text))) > 0) {
 		diverged |= memmem(text, (size_t)got, "\"divergence\":", 13) != NULL;
+		if (memmem(text, (size_t)got, "\"failure\":", 10) != NULL)
+			play_fail("the replayer refuses: %.*s", (int)got, text);
+	}
 	return diverged;
 }
 
@@ -330,26 +333,26 @@ void play_call(struct play_module *module, const struct play_call *call,
 #define PATIENCE 10
 
 static void play_all(const char *trace, const char *mode, const struct play_call *const *calls,
-                     size_t count, const char *report, struct play_answers *answers)
+                     size_t count, const char *report, const struct play_handles *handles,
+                     struct play_answers *answers)
 {
 	struct play_module module;
 	/* What the replay says to people is in the report. */
 	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	int error = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (nowhere < 0 || dup2(nowhere, STDERR_FILENO) < 0)
 		_exit(1);
 	play_load_replayer(&module, trace, mode, report);
 	for (size_t i = 0; i < count; i++) {
 		alarm(PATIENCE);
-		play_call(&module, calls[i], NULL, answers, i);
+		play_call(&module, calls[i], handles, answers, i);
 	}
 	alarm(0);
-	dup2(error, STDERR_FILENO);
 	exit(0);
 }
 
 bool play_replay(const char *trace, const char *mode, const struct play_call *const *calls,
-                 size_t count, const char *report, struct play_answers *answers)
+                 size_t count, const char *report, const struct play_handles *handles,
+                 struct play_answers *answers)
 {
 	int status;
 	if (count > answers->room)
@@ -359,7 +362,7 @@ bool play_replay(const char *trace, const char *mode, const struct play_call *co
 	fflush(NULL);
 	pid_t child = fork();
 	if (child == 0)
-		play_all(trace, mode, calls, count, report, answers);
+		play_all(trace, mode, calls, count, report, handles, answers);
 	if (child < 0 || waitpid(child, &status, 0) != child)
 		play_fail("fork: %s", strerror(errno));
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;

@@ -86,10 +86,11 @@ void play_call(struct play_module *module, const struct play_call *call,
 
 /*
  * Play calls to the replayer, which serves `trace` in `mode`, in a process of its own, which is ended after
- * ten seconds without an answer. Returns false where the process did not end by itself.
+ * ten seconds without an answer. `handles` may be NULL. Returns false where the process did not end by itself.
  */
 bool play_replay(const char *trace, const char *mode, const struct play_call *const *calls,
-                 size_t count, const char *report, struct play_answers *answers);
+                 size_t count, const char *report, const struct play_handles *handles,
+                 struct play_answers *answers);
 
 /* Say what is wrong and end the program. */
 _Noreturn void play_fail(const char *format, ...) TAPE_PRINTF(1, 2);
