@@ -6,8 +6,8 @@
 # shellcheck disable=SC1091 # lib.sh
 . "$(dirname "$0")/lib.sh"
 need pkcs11-tool
-IFS=, read -ra modes <<<"${1:-strict}"
-first=${2:-1} count=${3:-6} calls=${4:-150}
+IFS=, read -ra modes <<<"${1:-strict,lenient,model}"
+first=${2:-1} count=${3:-8} calls=${4:-150}
 
 new_token property
 pkcs11-tool --module "$softhsm" --login --pin 1234 --keypairgen --key-type rsa:2048 --id 0000 --label a >/dev/null 2>&1
