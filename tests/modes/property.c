@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/scope.h"
 #include "core/varies.h"
 #include "tests/modes/dice.h"
 #include "tests/modes/play.h"
@@ -411,11 +412,19 @@ struct list {
 
 static bool is_read(const struct play_call *call)
 {
-	const struct tape_effects *effects =
-		&tape_effects[(size_t)(call->function - tape_functions)];
-	return effects->effects == 0 && effects->operations == TAPE_OP_NONE &&
-	       call->function != &tape_functions[TAPE_FN_C_Initialize] &&
-	       call->function != &tape_functions[TAPE_FN_C_OpenSession];
+	return tape_scope_rows[call->function - tape_functions].class == TAPE_CLASS_READ;
+}
+
+/* Whether there are rooms, or attributes to be read, that can be other ones. */
+static bool can_vary(const struct play_call *call)
+{
+	for (size_t i = 0; i < call->function->count; i++) {
+		const struct tape_shape *shape = &tape_shapes[call->function->arguments[i].kind];
+		if (shape->codec == TAPE_C_BYTES_AT ||
+		    (shape->codec == TAPE_C_TEMPLATE && (shape->traits & TAPE_T_OUT) != 0))
+			return true;
+	}
+	return false;
 }
 
 /* How many calls from here on are one search. */
@@ -493,8 +502,8 @@ static void reorder(struct play_trace *trace, uint64_t seed, struct list *list)
 	for (size_t i = 1; i < trace->count; i += search_length(trace, i)) {
 		size_t length = search_length(trace, i);
 		bool moves = length > 1 || is_read(&trace->calls[i]);
-		bool varies = roll_percent(&dice, 15);
-		uint64_t what = roll_below(&dice, moves ? 100 : 1500);
+		bool varies = can_vary(&trace->calls[i]) && roll_percent(&dice, 20);
+		uint64_t what = roll_below(&dice, moves ? 100 : 4000);
 		if (varies) {
 			size_t at = 0;
 			while (at < list->count && list->calls[at] != &trace->calls[i])
