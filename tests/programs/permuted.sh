@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# A trace of certutil or tstclnt serves another version of them: one that meets the slots in another order, offers
-# other buffers, or fetches what it found at once (tests/shim/permute-shim.c).
+# A trace of certutil or tstclnt serves another version of them: one that meets the slots in another order, or offers
+# other buffers (tests/shim/permute-shim.c).
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
 program=certutil
@@ -72,10 +72,12 @@ token=(nss nss.0 {} '' "${client[@]}" -p "$asks" -n clitok:client -w "$user_pin"
 permuted list-slots lenient slots -- "${in_shell[@]}" "${list[@]}"
 permuted keys-slots lenient slots -- "${in_shell[@]}" "${keys[@]}"
 permuted tls-slots lenient slots --served --match C_Sign.pData=length -- "${in_shell[@]}" "${token[@]}"
-[[ -z ${P11TAPE_TEST_MODEL:-} ]] || {
-permuted list-rooms model 'slots rooms' -- "${in_shell[@]}" "${list[@]}"
-permuted list-searches model 'slots rooms searches' -- "${in_shell[@]}" "${list[@]}"
-permuted keys-rooms model 'rooms searches' -- "${in_shell[@]}" "${keys[@]}"
-permuted tls-rooms model 'slots rooms searches' --served --match C_Sign.pData=length -- "${in_shell[@]}" "${token[@]}"
-}
 
+permuted list-rooms model rooms -- "${in_shell[@]}" "${list[@]}"
+permuted keys-rooms model 'slots rooms' -- "${in_shell[@]}" "${keys[@]}"
+permuted tls-rooms model 'slots rooms' --served --match C_Sign.pData=length -- "${in_shell[@]}" "${token[@]}"
+
+use_module p11-kit-trust "$multiarch/pkcs11/p11-kit-trust.so"
+anchors=(nss nss-none {} "parameters=paths='$work/anchors'"$'\n'NSS=trustOrder=100)
+permuted anchors-list-rooms model rooms -- "${in_shell[@]}" "${anchors[@]}" certutil -L -h all -d "sql:$work/nss"
+permuted anchors-tls-rooms model rooms -- "${in_shell[@]}" "${anchors[@]}" "${client[@]}" -p "$plain" -V tls1.3:tls1.3

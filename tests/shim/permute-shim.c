@@ -5,7 +5,6 @@
  *
  *   slots     the program meets the slots in the opposite order
  *   rooms     it does not ask for lengths, but offers a large buffer at once
- *   searches  it fetches the objects that were found a hundred at a time
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -19,8 +18,6 @@
 #define MAX_SLOTS ((CK_ULONG)64)
 #define MAX_MECHANISMS ((CK_ULONG)1024)
 #define MAX_ENTRIES ((CK_ULONG)64)
-#define FETCHED ((CK_ULONG)100)
-#define MAX_SESSIONS 64
 
 static CK_FUNCTION_LIST *next;
 static CK_FUNCTION_LIST list;
@@ -118,50 +115,6 @@ static CK_RV get_attributes(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
 	return rv;
 }
 
-/* What was fetched of a search and the program has not asked for yet. */
-static struct fetched {
-	CK_SESSION_HANDLE session;
-	CK_ULONG at, count;
-	CK_OBJECT_HANDLE objects[FETCHED];
-} fetched[MAX_SESSIONS];
-
-static struct fetched *fetched_of(CK_SESSION_HANDLE session)
-{
-	for (size_t i = 0; i < MAX_SESSIONS; i++)
-		if (fetched[i].session == session || fetched[i].session == 0) {
-			fetched[i].session = session;
-			return &fetched[i];
-		}
-	fail("too many sessions");
-}
-
-static CK_RV find_objects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *objects, CK_ULONG room,
-                          CK_ULONG *count)
-{
-	struct fetched *has = fetched_of(session);
-	if (!is_asked("searches"))
-		return next->C_FindObjects(session, objects, room, count);
-	if (has->at == has->count) {
-		has->at = 0;
-		CK_RV rv = next->C_FindObjects(session, has->objects, FETCHED, &has->count);
-		if (rv != CKR_OK) {
-			has->count = 0;
-			return rv;
-		}
-	}
-	*count = 0;
-	while (*count < room && has->at < has->count)
-		objects[(*count)++] = has->objects[has->at++];
-	return CKR_OK;
-}
-
-static CK_RV find_objects_final(CK_SESSION_HANDLE session)
-{
-	struct fetched *has = fetched_of(session);
-	has->at = has->count = 0;
-	return next->C_FindObjectsFinal(session);
-}
-
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **ppFunctionList)
 {
 	CK_C_GetFunctionList get;
@@ -179,8 +132,6 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **ppFunctionList)
 	list.C_GetSlotList = get_slot_list;
 	list.C_GetMechanismList = get_mechanism_list;
 	list.C_GetAttributeValue = get_attributes;
-	list.C_FindObjects = find_objects;
-	list.C_FindObjectsFinal = find_objects_final;
 	*ppFunctionList = &list;
 	return CKR_OK;
 }
