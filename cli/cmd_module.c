@@ -120,6 +120,15 @@ static int copy_module(const char *module, const char *path, const struct settin
 	return result;
 }
 
+int tape_cli_copy_module(const char *module, const char *path, const char *first,
+                         const char *second)
+{
+	const struct settings settings = { .text = { first, second }, .count = 2 };
+	if (strpbrk(first, "\r\n") != NULL || strpbrk(second, "\r\n") != NULL)
+		return tape_cli_fail("'%s' cannot stand in %s.conf", first, path);
+	return copy_module(module, path, &settings, false);
+}
+
 static bool find_recorder(const char *what, char ret_path[PATH_MAX])
 {
 	char target[PATH_MAX];

@@ -406,7 +406,7 @@ static int record_configured(struct settings *settings, char **command)
 		                     "has {}");
 	if (!tape_cli_find_module(settings->module, target) || !tape_cli_recorder(target, recorder))
 		return TAPE_EXIT_BAD;
-	const struct way way = { .arguments = tape_run_arguments(command, recorder),
+	const struct way way = { .arguments = tape_run_arguments(command, "{}", recorder),
 		                 .target = target };
 	if (way.arguments == NULL)
 		return tape_cli_fail("out of memory");
@@ -478,8 +478,8 @@ static int parse(struct settings *settings, int argc, char **argv)
 	if (settings->before != NULL && !settings->twice)
 		return tape_cli_fail("record: --before is for --twice");
 	char **command = argv + optind;
-	return tape_run_is_configured(command) ? record_configured(settings, command)
-	                                       : record_unmodified(settings, command);
+	return tape_run_has(command, "{}") ? record_configured(settings, command)
+	                                   : record_unmodified(settings, command);
 }
 
 int tape_cmd_record(int argc, char **argv)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -36,6 +37,9 @@ static const char usage[] =
 	"Or every {} in its arguments becomes the path of the replayer:\n"
 	"\n"
 	"  p11tape replay p11tape.yaml -- pkcs11-tool --module {} -O\n"
+	"\n"
+	"Where TRACE is a directory, each module that was recorded in it is served, from its own\n"
+	"traces: {libsofthsm2.so} is the path of the replayer for that one.\n"
 	"\n"
 	"The traces of other processes of the same recording (p11tape.1234.yaml) are found\n"
 	"beside it.\n"
@@ -95,6 +99,9 @@ struct replay {
 	struct tape_set set;
 	struct tape_interpose *interpose; /* NULL: the arguments name the replayer */
 	uint64_t *totals;                 /* calls of each trace, discovery left out */
+	char module[PATH_MAX];            /* where there are several: the one that was recorded, */
+	char prefix[64];                  /* that its entry points have, */
+	char copy[PATH_MAX];              /* and our copy that stands for it; "" for none */
 };
 
 static bool temporary(char path[PATH_MAX], int *ret_fd)
@@ -113,6 +120,8 @@ static bool temporary(char path[PATH_MAX], int *ret_fd)
 static bool make_report(struct replay *replay)
 {
 	int fd;
+	if (replay->report_path[0] != '\0')
+		return true;
 	if (replay->report == NULL) {
 		if (!temporary(replay->report_path, &fd))
 			return false;
@@ -211,7 +220,7 @@ static int check_set(struct replay *replay)
 	struct tape_summary summary;
 	if (open_keys(replay, &error) < 0)
 		return tape_cli_fail("replay: --key: %s", error.sentence);
-	if (tape_set_read(&replay->set, replay->trace, &error) < 0)
+	if (replay->set.count == 0 && tape_set_read(&replay->set, replay->trace, &error) < 0)
 		return tape_cli_fail_at(replay->set.path, &error);
 	replay->totals = calloc(replay->set.count, sizeof(*replay->totals));
 	if (replay->totals == NULL)
@@ -317,6 +326,11 @@ static bool judge(const struct replay *replay, const char *program)
 	if (progress->failed != 0)
 		/* The replayer said why on the program's standard error. */
 		return false;
+	if (progress->magic != TAPE_PROGRESS_MAGIC && replay->module[0] != '\0') {
+		tape_cli_warn("%s: no call was served: %s did not load %s", replay->trace, program,
+		              replay->module);
+		return false;
+	}
 	if (progress->magic != TAPE_PROGRESS_MAGIC) {
 		tape_cli_warn("no call was served: %s did not load the %s", program,
 		              replay->interpose == NULL
@@ -365,36 +379,50 @@ static bool judge(const struct replay *replay, const char *program)
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
+/* Read the traces, and make what the replayer needs. Returns an exit status. */
+static int make_ready(struct replay *replay)
+{
+	if (check_set(replay) != TAPE_EXIT_GOOD || !make_report(replay) || !make_progress(replay))
+		return TAPE_EXIT_BAD;
+	return TAPE_EXIT_GOOD;
+}
+
+/* Set what is the same for all modules. `rules_file` lives as long as the variables. */
+static int set_options(struct replay *replay, struct tape_variables *variables,
+                       char rules_file[PATH_MAX])
+{
+	if (replay->rules_file != NULL && !tape_cli_absolute(replay->rules_file, rules_file))
+		return TAPE_EXIT_BAD;
+	tape_variables_set(variables, "P11TAPE_REPLAY_MODE", replay->mode);
+	tape_variables_set(variables, "P11TAPE_REPLAY_NO_RETURN", replay->no_return);
+	tape_variables_set_lines(variables, "P11TAPE_REPLAY_SECRET", &replay->secrets);
+	tape_variables_set_lines(variables, "P11TAPE_REPLAY_KEY", &replay->keys);
+	tape_variables_set_lines(variables, "P11TAPE_REPLAY_MATCH", &replay->rules);
+	tape_variables_set_lines(variables, "P11TAPE_REPLAY_INJECT", &replay->inject);
+	tape_variables_set(variables, "P11TAPE_REPLAY_RULES",
+	                   replay->rules_file == NULL ? NULL : rules_file);
+	tape_variables_set(variables, "P11TAPE_REPLAY_BACKTRACE", replay->backtrace);
+	tape_variables_set(variables, "P11TAPE_REPLAY_ON_DIVERGENCE", replay->on_divergence);
+	tape_variables_set(variables, "P11TAPE_REPLAY_TIMING", replay->timing);
+	tape_variables_set(variables, "P11TAPE_REPLAY_ORDER", replay->order);
+	tape_variables_set(variables, "P11TAPE_REPLAY_ORDER_TIMEOUT", replay->order_timeout);
+	if (replay->interpose != NULL)
+		tape_interpose_variables(replay->interpose, variables);
+	return TAPE_EXIT_GOOD;
+}
+
 static int run(struct replay *replay, char **command, char **arguments)
 {
 	char trace[PATH_MAX];
 	char rules_file[PATH_MAX];
 	bool started;
-	if (check_set(replay) != TAPE_EXIT_GOOD ||
-	    (replay->rules_file != NULL && !tape_cli_absolute(replay->rules_file, rules_file)))
-		return TAPE_EXIT_BAD;
-	if (!tape_cli_absolute(replay->trace, trace) || !make_report(replay) ||
-	    !make_progress(replay))
-		return TAPE_EXIT_BAD;
 	struct tape_variables variables = { .count = 0 };
+	if (!tape_cli_absolute(replay->trace, trace) || make_ready(replay) != TAPE_EXIT_GOOD ||
+	    set_options(replay, &variables, rules_file) != TAPE_EXIT_GOOD)
+		return TAPE_EXIT_BAD;
 	tape_variables_set(&variables, "P11TAPE_REPLAY", trace);
-	tape_variables_set(&variables, "P11TAPE_REPLAY_MODE", replay->mode);
-	tape_variables_set(&variables, "P11TAPE_REPLAY_NO_RETURN", replay->no_return);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_REPORT", replay->report_path);
 	tape_variables_set(&variables, "P11TAPE_REPLAY_PROGRESS", replay->progress_path);
-	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_SECRET", &replay->secrets);
-	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_KEY", &replay->keys);
-	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_MATCH", &replay->rules);
-	tape_variables_set_lines(&variables, "P11TAPE_REPLAY_INJECT", &replay->inject);
-	tape_variables_set(&variables, "P11TAPE_REPLAY_RULES",
-	                   replay->rules_file == NULL ? NULL : rules_file);
-	tape_variables_set(&variables, "P11TAPE_REPLAY_BACKTRACE", replay->backtrace);
-	tape_variables_set(&variables, "P11TAPE_REPLAY_ON_DIVERGENCE", replay->on_divergence);
-	tape_variables_set(&variables, "P11TAPE_REPLAY_TIMING", replay->timing);
-	tape_variables_set(&variables, "P11TAPE_REPLAY_ORDER", replay->order);
-	tape_variables_set(&variables, "P11TAPE_REPLAY_ORDER_TIMEOUT", replay->order_timeout);
-	if (replay->interpose != NULL)
-		tape_interpose_variables(replay->interpose, &variables);
 	int status = tape_run(arguments, &variables, &started);
 	if (started && !judge(replay, command[0]) && status == 0)
 		return TAPE_EXIT_FOUND;
@@ -404,7 +432,7 @@ static int run(struct replay *replay, char **command, char **arguments)
 /* The replayer stands where the arguments say {}. */
 static int replay_configured(struct replay *replay, const char *replayer, char **command)
 {
-	char **arguments = tape_run_arguments(command, replayer);
+	char **arguments = tape_run_arguments(command, "{}", replayer);
 	if (arguments == NULL)
 		return tape_cli_fail("out of memory");
 	int status = run(replay, command, arguments);
@@ -432,13 +460,205 @@ static int replay_unmodified(struct replay *replay, const char *replayer, char *
 	return status;
 }
 
+/* ---- several modules ------------------------------------------------------------------------- */
+
+struct several {
+	struct replay *parts; /* one for each module */
+	size_t count;
+	char directory[PATH_MAX]; /* of our copies; "" for none */
+};
+
+static const char *name_of(const struct replay *part)
+{
+	const char *slash = strrchr(part->module, '/');
+	return slash == NULL ? part->module : slash + 1;
+}
+
+/* How arguments name a module: {libsofthsm2.so}. */
+static void place_of(const struct replay *part, char place[PATH_MAX])
+{
+	snprintf(place, PATH_MAX, "{%s}", name_of(part));
+}
+
+/* Prepare for the module of a set, whose traces become the part's. Returns an exit status. */
+static int begin_part(struct several *several, const struct replay *options, struct tape_set *set)
+{
+	struct replay *part = &several->parts[several->count++];
+	char replayer[PATH_MAX];
+	char absolute[PATH_MAX];
+	char lines[2][PATH_MAX + 64];
+	char *trace;
+	struct tape_reader *reader;
+	struct tape_error error;
+	*part = *options;
+	part->set = *set;
+	memset(set, 0, sizeof(*set));
+	/* The report is the first one's. */
+	if (part != several->parts)
+		memcpy(part->report_path, several->parts->report_path, sizeof(part->report_path));
+	part->trace = NULL;
+	if (asprintf(&trace, "%s/%s", options->trace, part->set.members[0].name) < 0)
+		return tape_cli_fail("out of memory");
+	part->trace = trace;
+	if (tape_reader_open(&reader, trace, &error) < 0)
+		return tape_cli_fail_at(trace, &error);
+	const struct tape_header *header = tape_reader_header(reader);
+	snprintf(part->module, sizeof(part->module), "%s", header->module);
+	snprintf(part->prefix, sizeof(part->prefix), "%s", header->prefix);
+	int status = tape_cli_absolute(trace, absolute) && tape_cli_replayer(trace, replayer)
+	                     ? make_ready(part)
+	                     : TAPE_EXIT_BAD;
+	if (status == TAPE_EXIT_GOOD &&
+	    (size_t)snprintf(part->copy, PATH_MAX, "%s/%zu-%s", several->directory, several->count,
+	                     name_of(part)) >= PATH_MAX)
+		status = tape_cli_fail("%s: the path is too long", part->module);
+	snprintf(lines[0], sizeof(lines[0]), "P11TAPE_REPLAY=%s", absolute);
+	snprintf(lines[1], sizeof(lines[1]), "P11TAPE_REPLAY_PROGRESS=%s", part->progress_path);
+	if (status == TAPE_EXIT_GOOD)
+		status = tape_cli_copy_module(replayer, part->copy, lines[0], lines[1]);
+	tape_reader_close(reader);
+	return status;
+}
+
+static void end_parts(struct several *several)
+{
+	char conf[PATH_MAX + 8];
+	for (size_t i = 0; i < several->count; i++) {
+		struct replay *part = &several->parts[i];
+		snprintf(conf, sizeof(conf), "%s.conf", part->copy);
+		if (part->copy[0] != '\0') {
+			unlink(part->copy);
+			unlink(conf);
+		}
+		clean_up(part);
+		free((char *)(uintptr_t)part->trace);
+	}
+	if (several->directory[0] != '\0')
+		rmdir(several->directory);
+	free(several->parts);
+}
+
+/* The arguments with the modules' places filled in; NULL, having said why, where that cannot be done. */
+static char **fill_places(const struct several *several, char **command)
+{
+	char place[PATH_MAX];
+	char **arguments = tape_run_arguments(command, "{}", several->parts[0].copy);
+	for (size_t i = 0; arguments != NULL && i < several->count; i++) {
+		place_of(&several->parts[i], place);
+		char **filled = tape_run_arguments(arguments, place, several->parts[i].copy);
+		tape_run_free(arguments);
+		arguments = filled;
+	}
+	if (arguments == NULL)
+		tape_cli_fail("out of memory");
+	return arguments;
+}
+
+/* Say whether a module is named in the arguments, and whether by {} where that can be any. */
+static bool is_placed(const struct several *several, char **command, bool *ret_unclear)
+{
+	char place[PATH_MAX];
+	bool any = tape_run_has(command, "{}");
+	*ret_unclear = any && several->count > 1;
+	for (size_t i = 0; i < several->count; i++) {
+		place_of(&several->parts[i], place);
+		any |= tape_run_has(command, place);
+	}
+	return any;
+}
+
+/* Have the program's own paths lead to our copies. Returns an exit status. */
+static int serve_paths(const struct several *several, struct tape_interpose *interpose,
+                       const char *program)
+{
+	int status = tape_interpose_begin(interpose, program, NULL);
+	for (size_t i = 0; status == TAPE_EXIT_GOOD && i < several->count; i++)
+		status = tape_interpose_serve(interpose, several->parts[i].module,
+		                              several->parts[i].prefix, several->parts[i].copy);
+	return status;
+}
+
+static int run_parts(struct several *several, struct replay *options, char **command,
+                     char **arguments)
+{
+	char rules_file[PATH_MAX];
+	struct tape_variables variables = { .count = 0 };
+	bool started;
+	bool good = true;
+	if (set_options(options, &variables, rules_file) != TAPE_EXIT_GOOD)
+		return TAPE_EXIT_BAD;
+	/* Each copy has its own beside it. */
+	tape_variables_set(&variables, "P11TAPE_REPLAY", "");
+	tape_variables_set(&variables, "P11TAPE_REPLAY_PROGRESS", "");
+	tape_variables_set(&variables, "P11TAPE_REPLAY_REPORT", several->parts[0].report_path);
+	int status = tape_run(arguments, &variables, &started);
+	for (size_t i = 0; started && i < several->count; i++)
+		good &= judge(&several->parts[i], command[0]);
+	return status == 0 && !good ? TAPE_EXIT_FOUND : status;
+}
+
+/* Run the program, with the copies ready. */
+static int replay_parts(struct several *several, struct replay *options, char **command)
+{
+	struct tape_interpose interpose = { 0 };
+	char place[PATH_MAX];
+	bool unclear;
+	bool placed = is_placed(several, command, &unclear);
+	if (unclear) {
+		place_of(&several->parts[0], place);
+		return tape_cli_fail(
+			"replay: {} could be any of %zu modules: name one by its file, "
+			"such as %s",
+			several->count, place);
+	}
+	int status = TAPE_EXIT_GOOD;
+	if (!placed) {
+		options->interpose = &interpose;
+		status = serve_paths(several, &interpose, command[0]);
+	}
+	char **arguments = status == TAPE_EXIT_GOOD ? fill_places(several, command) : NULL;
+	status =
+		arguments == NULL ? TAPE_EXIT_BAD : run_parts(several, options, command, arguments);
+	tape_run_free(arguments);
+	tape_interpose_end(&interpose);
+	return status;
+}
+
+/* A directory of traces: each module that was recorded has one, or a set of them. */
+static int replay_directory(struct replay *options, char **command)
+{
+	struct tape_sets sets;
+	struct tape_error error = { 0 };
+	struct several several = { .count = 0 };
+	if (options->keys.length != 0)
+		return tape_cli_fail("replay: --key is for one trace: name the module's own");
+	if (tape_sets_read(&sets, options->trace, &error) < 0)
+		return tape_cli_fail_at(sets.path, &error);
+	int status = TAPE_EXIT_GOOD;
+	several.parts = calloc(sets.count, sizeof(*several.parts));
+	if (several.parts == NULL)
+		status = tape_cli_fail("out of memory");
+	else if (!tape_cli_temporary(several.directory))
+		status = TAPE_EXIT_BAD;
+	for (size_t i = 0; status == TAPE_EXIT_GOOD && i < sets.count; i++)
+		status = begin_part(&several, options, &sets.sets[i]);
+	if (status == TAPE_EXIT_GOOD)
+		status = replay_parts(&several, options, command);
+	end_parts(&several);
+	tape_sets_free(&sets);
+	return status;
+}
+
 static int prepare(struct replay *replay, char **command)
 {
 	char replayer[PATH_MAX];
+	struct stat status_of_trace;
+	if (stat(replay->trace, &status_of_trace) == 0 && S_ISDIR(status_of_trace.st_mode))
+		return replay_directory(replay, command);
 	if (!tape_cli_replayer(replay->trace, replayer))
 		return TAPE_EXIT_BAD;
-	int status = tape_run_is_configured(command) ? replay_configured(replay, replayer, command)
-	                                             : replay_unmodified(replay, replayer, command);
+	int status = tape_run_has(command, "{}") ? replay_configured(replay, replayer, command)
+	                                         : replay_unmodified(replay, replayer, command);
 	clean_up(replay);
 	return status;
 }

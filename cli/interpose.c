@@ -86,20 +86,6 @@ static const char *other_way(const char *program)
 
 /* ---- what the program needs ------------------------------------------------------------------ */
 
-static bool make_directory(struct tape_interpose *interpose)
-{
-	const char *parent = getenv("TMPDIR");
-	if (parent == NULL || parent[0] != '/')
-		parent = "/tmp";
-	if ((size_t)snprintf(interpose->directory, PATH_MAX, "%s/p11tape-XXXXXX", parent) <
-	            PATH_MAX &&
-	    mkdtemp(interpose->directory) != NULL)
-		return true;
-	interpose->directory[0] = '\0';
-	tape_cli_fail("no temporary directory can be made in %s: %s", parent, strerror(errno));
-	return false;
-}
-
 /* A variable's value with ours put to it. */
 static char *join(const char *first, const char *second)
 {
@@ -131,7 +117,7 @@ int tape_interpose_begin(struct tape_interpose *interpose, const char *program, 
 			"%s cannot be preloaded, since its path has a blank or a colon; "
 			"put {} where the arguments name the module",
 			preload);
-	if (!make_directory(interpose))
+	if (!tape_cli_temporary(interpose->directory))
 		return TAPE_EXIT_BAD;
 	interpose->preload = join(preload, getenv("LD_PRELOAD"));
 	/* ASan ends a program in which another library was loaded before its own. */

@@ -195,6 +195,19 @@ bool tape_cli_find(const char *name, char ret_path[PATH_MAX])
 	return false;
 }
 
+bool tape_cli_temporary(char ret_path[PATH_MAX])
+{
+	const char *parent = getenv("TMPDIR");
+	if (parent == NULL || parent[0] != '/')
+		parent = "/tmp";
+	if ((size_t)snprintf(ret_path, PATH_MAX, "%s/p11tape-XXXXXX", parent) < PATH_MAX &&
+	    mkdtemp(ret_path) != NULL)
+		return true;
+	ret_path[0] = '\0';
+	tape_cli_fail("no temporary directory can be made in %s: %s", parent, strerror(errno));
+	return false;
+}
+
 bool tape_cli_absolute(const char *path, char ret_path[PATH_MAX])
 {
 	char here[PATH_MAX];

@@ -12,25 +12,26 @@
 
 #include "cli/cli.h"
 
-bool tape_run_is_configured(char **arguments)
+bool tape_run_has(char **arguments, const char *place)
 {
 	for (; *arguments != NULL; arguments++)
-		if (strstr(*arguments, "{}") != NULL)
+		if (strstr(*arguments, place) != NULL)
 			return true;
 	return false;
 }
 
-static char *replace(const char *text, const char *path)
+static char *replace(const char *text, const char *place, const char *path)
 {
 	size_t length = strlen(text);
+	size_t place_length = strlen(place);
 	size_t path_length = strlen(path);
-	for (const char *at = text; (at = strstr(at, "{}")) != NULL; at += 2)
+	for (const char *at = text; (at = strstr(at, place)) != NULL; at += place_length)
 		length += path_length;
 	char *copy = malloc(length + 1);
 	char *to = copy;
 	if (copy == NULL)
 		return NULL;
-	for (const char *at; (at = strstr(text, "{}")) != NULL; text = at + 2) {
+	for (const char *at; (at = strstr(text, place)) != NULL; text = at + place_length) {
 		to = mempcpy(to, text, (size_t)(at - text));
 		to = mempcpy(to, path, path_length);
 	}
@@ -38,14 +39,14 @@ static char *replace(const char *text, const char *path)
 	return copy;
 }
 
-char **tape_run_arguments(char **arguments, const char *path)
+char **tape_run_arguments(char **arguments, const char *place, const char *path)
 {
 	size_t count = 0;
 	while (arguments[count] != NULL)
 		count++;
 	char **copy = calloc(count + 1, sizeof(*copy));
 	for (size_t i = 0; copy != NULL && i < count; i++) {
-		copy[i] = replace(arguments[i], path);
+		copy[i] = replace(arguments[i], place, path);
 		if (copy[i] == NULL) {
 			tape_run_free(copy);
 			return NULL;

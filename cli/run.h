@@ -28,14 +28,14 @@ void tape_variables_set(struct tape_variables *variables, const char *name, cons
 void tape_variables_set_lines(struct tape_variables *variables, const char *name,
                               struct tape_buf *lines);
 
-/* Whether an argument has {}: our module is named there. Else the program is run as it is. */
-bool tape_run_is_configured(char **arguments);
+/* Whether an argument has `place`, such as {}: our module is named there. */
+bool tape_run_has(char **arguments, const char *place);
 
 /*
- * Copy the arguments with every {} replaced by `path`. Returns NULL without memory; tape_run_free() gives
- * the copy back.
+ * Copy the arguments with every `place` replaced by `path`. Returns NULL without memory; tape_run_free()
+ * gives the copy back.
  */
-TAPE_MUST_CHECK char **tape_run_arguments(char **arguments, const char *path);
+TAPE_MUST_CHECK char **tape_run_arguments(char **arguments, const char *place, const char *path);
 void tape_run_free(char **arguments);
 
 /*

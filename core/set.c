@@ -227,3 +227,118 @@ void tape_set_free(struct tape_set *set)
 	set->members = NULL;
 	set->count = 0;
 }
+
+/* ---- several modules ------------------------------------------------------------------------- */
+
+struct found {
+	char *module; /* and the prefix of its entry points */
+	struct tape_member member;
+};
+
+static int by_module(const void *a, const void *b)
+{
+	const struct found *one = a;
+	const struct found *two = b;
+	int order = strcmp(one->module, two->module);
+	return order != 0 ? order : by_start(&one->member, &two->member);
+}
+
+static int find_trace(struct tape_sets *sets, const char *directory, const char *name,
+                      struct found **found, size_t *count, struct tape_error *error)
+{
+	struct stat status;
+	struct tape_reader *reader;
+	if (name[0] == '.' ||
+	    snprintf(sets->path, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX ||
+	    lstat(sets->path, &status) != 0 || !S_ISREG(status.st_mode))
+		return 0;
+	int result = tape_reader_open(&reader, sets->path, error);
+	if (result < 0)
+		return claims_to_be_a_trace(sets->path) ? result : 0;
+	const struct tape_header *header = tape_reader_header(reader);
+	struct found *all = realloc(*found, (*count + 1) * sizeof(*all));
+	struct found *one = all == NULL ? NULL : &all[*count];
+	*found = all == NULL ? *found : all;
+	if (one != NULL)
+		memset(one, 0, sizeof(*one));
+	if (one == NULL || asprintf(&one->module, "%s\n%s", header->module, header->prefix) < 0) {
+		result = no_memory(error);
+	} else {
+		copy_text(one->member.name, sizeof(one->member.name), name);
+		take_header(&one->member, header);
+		++*count;
+	}
+	tape_reader_close(reader);
+	if (result == 0 && *count > TAPE_SET_MAX)
+		return tape_error_set(error, TAPE_E_LIMIT, 0, "more than %zu traces", TAPE_SET_MAX);
+	return result;
+}
+
+/* Put a trace to its module's set, which is the last one, or begin one. */
+static int take_found(struct tape_sets *sets, const char *directory, const struct found *found,
+                      bool begins, struct tape_error *error)
+{
+	if (begins) {
+		struct tape_set *all = realloc(sets->sets, (sets->count + 1) * sizeof(*all));
+		if (all == NULL)
+			return no_memory(error);
+		sets->sets = all;
+		memset(&all[sets->count++], 0, sizeof(*all));
+	}
+	struct tape_set *set = &sets->sets[sets->count - 1];
+	if (!begins && !tape_set_has(set->members, set->count, &found->member)) {
+		snprintf(sets->path, PATH_MAX, "%s/%s", directory, found->member.name);
+		return tape_error_set(error, TAPE_E_INVALID, 0,
+		                      "it is of the same module as %.150s and not of the same "
+		                      "recording: a directory has one recording",
+		                      set->members[0].name);
+	}
+	struct tape_member *member = add(set, found->member.name);
+	if (member == NULL)
+		return no_memory(error);
+	*member = found->member;
+	return 0;
+}
+
+int tape_sets_read(struct tape_sets *ret_sets, const char *directory, struct tape_error *error)
+{
+	struct tape_sets *sets = ret_sets;
+	struct found *found = NULL;
+	size_t count = 0;
+	struct dirent *entry;
+	int result = 0;
+	memset(sets, 0, sizeof(*sets));
+	DIR *handle = opendir(directory);
+	if (handle == NULL)
+		result = tape_error_set(error, TAPE_E_SYSTEM, 0, "cannot be listed: %s",
+		                        strerror(errno));
+	while (handle != NULL && result == 0 && (entry = readdir(handle)) != NULL)
+		result = find_trace(sets, directory, entry->d_name, &found, &count, error);
+	if (handle != NULL)
+		closedir(handle);
+	if (result == 0 || handle == NULL)
+		copy_text(sets->path, sizeof(sets->path), directory);
+	if (result == 0 && count == 0)
+		result = tape_error_set(error, TAPE_E_INVALID, 0, "no trace is in it");
+	if (found != NULL)
+		qsort(found, count, sizeof(*found), by_module);
+	for (size_t i = 0; i < count && result == 0; i++)
+		result = take_found(sets, directory, &found[i],
+		                    i == 0 || strcmp(found[i].module, found[i - 1].module) != 0,
+		                    error);
+	for (size_t i = 0; i < count; i++)
+		free(found[i].module);
+	free(found);
+	if (result < 0)
+		tape_sets_free(sets);
+	return result < 0 ? result : 0;
+}
+
+void tape_sets_free(struct tape_sets *sets)
+{
+	for (size_t i = 0; i < sets->count; i++)
+		tape_set_free(&sets->sets[i]);
+	free(sets->sets);
+	sets->sets = NULL;
+	sets->count = 0;
+}

@@ -39,6 +39,21 @@ TAPE_MUST_CHECK int tape_set_read(struct tape_set *ret_set, const char *path,
                                   struct tape_error *error);
 void tape_set_free(struct tape_set *set);
 
+/* The traces of one recording, module by module. */
+struct tape_sets {
+	struct tape_set *sets; /* each of another module, in the order of the modules' paths */
+	size_t count;
+	char path[PATH_MAX]; /* of the file that an error is about */
+};
+
+/*
+ * Find the sets of all traces in a directory, whatever their names. It is an error (about sets->path) if there
+ * is none, or if two traces of a module are not of one recording.
+ */
+TAPE_MUST_CHECK int tape_sets_read(struct tape_sets *ret_sets, const char *directory,
+                                   struct tape_error *error);
+void tape_sets_free(struct tape_sets *sets);
+
 /* The path of a file that lies beside the one at `beside`. Returns false where it is too long. */
 bool tape_set_path(char ret_path[PATH_MAX], const char *beside, const char *name);
 

@@ -52,6 +52,15 @@ run() { # FILE COMMAND…
 	echo "$status" >"$file.status"
 }
 
+# Run a command that ends with STATUS and says something like PATTERN ('' for anything); see said.out, said.err.
+says() { # STATUS PATTERN COMMAND…
+	local wanted=$1 pattern=$2 status=0
+	shift 2
+	"$@" >said.out 2>said.err </dev/null || status=$?
+	[[ $status == "$wanted" ]] || fail "$*: status $status, not $wanted: $(<said.err)"
+	[[ -z $pattern ]] || grep -q -e "$pattern" said.err || fail "$*: no '$pattern' in: $(<said.err)"
+}
+
 same() { # WHAT FILE FILE
 	cmp -s "$2" "$3" || {
 		diff "$2" "$3" | head -n 20 || true

@@ -11,13 +11,6 @@ tests=$P11TAPE_BUILD_DIR/tests
 export TMPDIR=$work/tmp
 mkdir "$TMPDIR"
 
-says() { # STATUS PATTERN COMMAND…
-	local wanted=$1 pattern=$2 status=0
-	shift 2
-	"$@" >said.out 2>said.err </dev/null || status=$?
-	[[ $status == "$wanted" ]] || fail "$*: status $status, not $wanted: $(<said.err)"
-	[[ -z $pattern ]] || grep -q -e "$pattern" said.err || fail "$*: no '$pattern' in: $(<said.err)"
-}
 # What a program prints and how it ends is the same by itself, recorded, and replayed without the module.
 thrice() { # NAME COMMAND…, with {} for the module
 	local name=$1 module=$work/module/libsofthsm2.so
