@@ -115,6 +115,11 @@ static const struct subject {
 
 static CK_OBJECT_HANDLE find_or_make(struct check *c, const struct subject *subject)
 {
+	CK_BBOOL yes = CK_TRUE;
+	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+	/* As long as the template that points there. */
+	const CK_ATTRIBUTE inner[INNER] = { { CKA_EXTRACTABLE, &yes, sizeof(yes) },
+		                            { CKA_CLASS, &class, sizeof(class) } };
 	struct template t;
 	CK_OBJECT_HANDLE found[1];
 	if (subject->kind == OBJECT_KINDS) {
@@ -128,13 +133,8 @@ static CK_OBJECT_HANDLE find_or_make(struct check *c, const struct subject *subj
 	if (!subject->sensitive && !subject->unextractable && !subject->array)
 		return object_make(c, subject->kind);
 	object_template(c, &t, subject->kind);
-	if (subject->array) {
-		CK_BBOOL yes = CK_TRUE;
-		CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-		const CK_ATTRIBUTE inner[INNER] = { { CKA_EXTRACTABLE, &yes, sizeof(yes) },
-			                            { CKA_CLASS, &class, sizeof(class) } };
+	if (subject->array)
 		template_bytes(&t, CKA_WRAP_TEMPLATE, inner, sizeof(inner));
-	}
 	template_bool(&t, CKA_SENSITIVE, subject->sensitive);
 	template_bool(&t, CKA_EXTRACTABLE, !subject->unextractable);
 	return object_create(c, &t);
