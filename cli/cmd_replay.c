@@ -66,8 +66,8 @@ static const char usage[] =
 	"                           docs/faults.md); such a call uses up none of the trace\n"
 	"      --timing PACE        a call takes the time that it took (recorded), a part or a\n"
 	"                           multiple of it (x0.1), or as little as it can (none)\n"
-	"      --order global       calls of all threads begin and return in the recorded order;\n"
-	"                           otherwise it is kept in each session (lane)\n"
+	"      --order global       in strict mode: calls of all threads begin and return in the\n"
+	"                           recorded order; else it is kept in each session (lane)\n"
 	"      --order-timeout SECONDS\n"
 	"                           give that order up if a thread does not come (10)\n"
 	"      --reproduce-crash    where a call did not return in the recording, raise\n"
@@ -824,6 +824,11 @@ static int parse(struct replay *replay, int argc, char **argv)
 		return tape_cli_fail("replay: name a trace");
 	if (optind == argc)
 		return tape_cli_fail("replay: name a command behind --");
+	if (replay->order != NULL && strcmp(replay->order, "global") == 0 &&
+	    strcmp(replay->mode, "strict") != 0)
+		return tape_cli_fail(
+			"replay: --order global is for --mode strict: the others keep no "
+			"order");
 	if (replay->keys.length != 0 && strcmp(replay->mode, "strict") == 0)
 		return tape_cli_fail(
 			"replay: --key is for the modes lenient and model: strict mode "

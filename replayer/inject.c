@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "replayer/engine.h"
+#include "replayer/loose.h"
 #include "replayer/replay.h"
+#include "replayer/report.h"
 
 /* Threads that have numbers, as in a trace: in the order of their first calls. */
 #define MAX_THREADS 4096
@@ -118,6 +120,42 @@ static CK_RV serve(void *context, const uintptr_t *words)
 	                                        : way->serve(way->id, words);
 }
 
+/*
+ * A call that fails in a cryptographic operation ends it (PKCS#11 3.1 §5.8 to §5.15), unless for the lack of
+ * room: for lenient mode, which knows what is active, the program has cancelled it. Nothing else has happened.
+ */
+static void end_operations(const struct tape_function *function, const uintptr_t *words, CK_RV rv)
+{
+	static const CK_FLAGS flags[TAPE_OPERATIONS] = {
+#define OPERATION(name, flag) [TAPE_OPERATION_##name] = flag,
+#include "core/api/scopes.def"
+	};
+	static const struct tape_value nothing[TAPE_MAX_ARGUMENTS];
+	const struct tape_scope_row *row = &tape_scope_rows[function - tape_functions];
+	struct tape_value in[TAPE_MAX_ARGUMENTS] = { { .form = TAPE_V_ABSENT } };
+	CK_FLAGS ended = 0;
+	if (rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL || function->lane < 0 ||
+	    (row->act != TAPE_ACT_FEEDS && row->act != TAPE_ACT_ENDS))
+		return;
+	for (size_t i = 0; i < TAPE_OPERATIONS; i++)
+		if ((row->operations & 1u << i) != 0 && i != TAPE_OPERATION_FIND)
+			ended |= flags[i];
+	for (size_t f = 0; f < TAPE_FN_COUNT; f++) {
+		const struct tape_function *cancel = &tape_functions[f];
+		if (tape_scope_rows[f].act != TAPE_ACT_CANCELS || cancel->lane < 0)
+			continue;
+		for (size_t i = 0; i < cancel->count; i++)
+			in[i] = (struct tape_value){ .form = TAPE_V_NUMBER, .number = ended };
+		in[cancel->lane].number = words[function->arguments[function->lane].word];
+		engine_enter();
+		if (engine.state == OPEN && engine.loose != NULL &&
+		    !loose_beyond(cancel, in, nothing, CKR_OK))
+			report_note("out of memory");
+		engine_leave();
+		return;
+	}
+}
+
 CK_RV inject_call(enum tape_function_id id, const uintptr_t *words,
                   CK_RV (*serve_call)(enum tape_function_id id, const uintptr_t *words))
 {
@@ -136,6 +174,8 @@ CK_RV inject_call(enum tape_function_id id, const uintptr_t *words,
 		return serve_call(id, words);
 	CK_RV rv =
 		tape_inject_call(injections, rules, &tape_functions[id], words, serve, &way, &made);
+	if (!made)
+		end_operations(&tape_functions[id], words, rv);
 	errno = saved;
 	return rv;
 }

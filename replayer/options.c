@@ -58,6 +58,11 @@ static int read_order(struct options *options, const char *order, const char *se
 		return tape_error_set(error, TAPE_E_INVALID, 0,
 		                      "P11TAPE_REPLAY_ORDER: '%s' is neither 'lane' nor 'global'",
 		                      order);
+	if (options->ordered && options->mode != MODE_STRICT)
+		return tape_error_set(
+			error, TAPE_E_INVALID, 0,
+			"P11TAPE_REPLAY_ORDER: 'global' is for strict mode: the others "
+			"keep no order");
 	for (const char *at = seconds; *at != 0; at++) {
 		limit = limit * 10 + (uint64_t)(*at - '0');
 		if (*at < '0' || *at > '9' || limit > TAPE_ORDER_MAX)

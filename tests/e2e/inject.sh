@@ -145,6 +145,20 @@ replayed 139 C_Sign:crash:thread=1
 replayed 0 C_Sign:crash:thread=2
 replayed 0 C_Sign:delay=1us
 
+# In model mode what is hidden is hidden as in the live module.
+for rule in all:hide=CKA_VALUE all:hide=CKA_LABEL all:hide=CKM_SHA256_RSA_PKCS C_FindObjectsInit:rv=CKR_PIN_EXPIRED:when=1; do
+	rm -f t.yaml
+	"$P11TAPE" record -m "$softhsm" -o t.yaml --inject "$rule" -- "$facts" {} >live
+	"$P11TAPE" replay clean.yaml --mode model --inject "$rule" -- "$facts" {} >replayed 2>err || true
+	same "model, $rule" live replayed
+	grep -q 'divergence [0-9]' err && fail "model, $rule: $(<err)"
+done
+# An operation has ended with the call that failed in it.
+for mode in lenient model; do
+	"$P11TAPE" replay clean.yaml --mode $mode --inject 'C_Sign:rv=CKR_FUNCTION_FAILED' -- "$facts" {} >replayed 2>err || true
+	grep -q 'divergence [0-9]' err && fail "$mode: $(<err)"
+done
+
 # What is no rule: a sentence, before the program starts, and by the modules themselves.
 for command in "record -m $softhsm -o none.yaml" "replay clean.yaml"; do
 	status=0

@@ -85,7 +85,7 @@ grep -q "\"return\": $id," again.yaml && fail "an hour is over already"
 [[ ! -s err ]] || fail "$(<err)"
 
 # What cannot be understood: a sentence.
-for wrong in '--timing soon' '--timing x1001' '--order all' '--order-timeout 0' '--order-timeout 1s'; do
+for wrong in '--timing soon' '--timing x1001' '--order all' '--order global --mode lenient' '--order-timeout 0' '--order-timeout 1s'; do
 	status=0
 	# shellcheck disable=SC2086 # words
 	"$P11TAPE" replay one.yaml $wrong -- touch started {} 2>err || status=$?
