@@ -55,6 +55,9 @@ void callers_put(struct tape_buf *buf, const char *before)
 	int count = backtrace(frames, MAX_FRAMES);
 	const struct link_map *own = find_module((void *)(uintptr_t)&callers_put);
 	int first = 0;
+	/* A sanitizer's backtrace() is in the way, too. */
+	while (first < count && find_module(frames[first]) != own)
+		first++;
 	while (first < count && find_module(frames[first]) == own)
 		first++;
 	for (int i = first; i < count; i++) {

@@ -174,8 +174,8 @@ static bool fits(const char *rules, enum tape_function_id id, const uintptr_t *w
 
 static void test_filters(void **state)
 {
-	const uintptr_t copy[] = { 7, 9, 0, 0, 0 };
-	const uintptr_t open[] = { 3, 0, 0, 0, 0 };
+	const uintptr_t copy[] = { 7, 9, 0, 0, 0, 0 };
+	const uintptr_t open[] = { 3, 0, 0, 0, 0, 0 };
 	(void)state;
 	assert_true(fits("all:hang:session=7:object=9:thread=2", TAPE_FN_C_CopyObject, copy, 2));
 	assert_false(fits("all:hang:session=7:object=9:thread=2", TAPE_FN_C_CopyObject, copy, 1));
@@ -305,7 +305,7 @@ static void test_hidden_mechanism(void **state)
 	const uintptr_t query[] = { 1, 0, (uintptr_t)&count };
 	const uintptr_t full[] = { 1, (uintptr_t)list, (uintptr_t)&count };
 	const uintptr_t info[] = { 1, CKM_RSA_PKCS, 0 };
-	const uintptr_t init[] = { 1, (uintptr_t)&mechanism, 2 };
+	const uintptr_t init[TAPE_MAX_WORDS] = { 1, (uintptr_t)&mechanism, 2 };
 	(void)state;
 	assert_int_equal(inject(rule, TAPE_FN_C_GetMechanismList, query, make_list, &module),
 	                 CKR_OK);
