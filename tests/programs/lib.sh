@@ -305,7 +305,7 @@ row() {
 	shift
 	local program=$program from="" needs="" vary="" varies="" upto="" but="" cannot="" unreplayed="" undriven="" why=""
 	local cut=no checks=no fixed_point=yes served=no twice=no
-	local rules=() options=() absent=() keys=()
+	local rules=() rule_options=() absent=() keys=()
 	while [[ $1 != -- ]]; do
 		case $1 in
 		--program) program=$2 ;;
@@ -313,7 +313,7 @@ row() {
 		--needs) needs=$2 ;;
 		--vary) vary=$2 ;;
 		--varies) varies=$2 ;;
-		--match) rules+=("$2") options+=("--match=$2") ;;
+		--match) rules+=("$2") rule_options+=("--match=$2") ;;
 		--key) keys+=("$2") ;;
 		--up-to) upto=$2 ;;
 		--but) but=$2 ;;
@@ -399,7 +399,7 @@ row() {
 	else
 		[[ ${#rules[@]} == 0 ]] || verdict="with rule"
 		[[ -z $but ]] || verdict="with divergence"
-		attempt replayed hidden "$P11TAPE" replay "${options[@]}" --report "$dir/report.json" \
+		attempt replayed hidden "$P11TAPE" replay "${rule_options[@]}" --report "$dir/report.json" \
 			"$dir/trace.yaml" -- "${command[@]}"
 		# With made-up bytes a program does what it does: what is written of it is looked at all the same.
 		if grep -q '"made-up": ' "$dir/report.json"; then
@@ -508,14 +508,14 @@ proposed() {
 	diff <(((${#rules[@]} == 0)) || printf '%s\n' "${rules[@]}" | sort) \
 		<(sed -n 's/^    //; s/ #.*//; s/: {as: \(.*\)}/=as:\1/; s/: \([a-z]*\)$/=\1/; /=/p' "$dir/rules.yaml" | sort) ||
 		fail "p11tape rules proposes others: $(cat "$dir/rules.yaml")"
-	[[ $status == 0 ]] || options=(--rules "$dir/rules.yaml")
+	[[ $status == 0 ]] || rule_options=(--rules "$dir/rules.yaml")
 }
 
 # The row's command, recorded on the replayer: NAME.yaml, and NAME.PID.yaml of other processes.
 again() { # NAME
 	local recorder
 	recorder=$("$P11TAPE" module recorder --for "$module")
-	attempt "$1" hidden "$P11TAPE" replay --verbose "${options[@]}" --report "$dir/$1.json" "$dir/trace.yaml" \
+	attempt "$1" hidden "$P11TAPE" replay --verbose "${rule_options[@]}" --report "$dir/$1.json" "$dir/trace.yaml" \
 		-- env P11TAPE_MODULE={} P11TAPE_TRACE="$dir/$1.yaml" P11TAPE_REDACT="$policy" "${command[@]//"{}"/$recorder}"
 }
 
