@@ -29,6 +29,9 @@
 #define MAX_HANDLES 4096
 #define MAX_PLAYED 4096
 
+/* In handles before they are given: what a failed call writes is in a trace only where it was not there. */
+#define NOTHING ((CK_OBJECT_HANDLE)0xa5a5a5)
+
 /* Which object a handle is: every one has a number of its own, in an attribute that nothing changes. */
 struct identity {
 	uint64_t handle, object;
@@ -177,7 +180,7 @@ static void make_object(struct random_calls *r)
 	char name[16];
 	char label[] = { (char)('a' + below(r, 4)) };
 	unsigned char value[16];
-	CK_OBJECT_HANDLE object;
+	CK_OBJECT_HANDLE object = NOTHING;
 	snprintf(name, sizeof(name), "%08" PRIx64, ++r->next_object);
 	for (size_t i = 0; i < sizeof(value); i++)
 		value[i] = (unsigned char)below(r, 3);
@@ -213,7 +216,7 @@ static void change_object(struct random_calls *r)
 		                      { CKA_TOKEN, &token, 1 } };
 	CK_SESSION_HANDLE session = some_session(r);
 	CK_OBJECT_HANDLE object = some_object(r);
-	CK_OBJECT_HANDLE copy;
+	CK_OBJECT_HANDLE copy = NOTHING;
 	switch (below(r, 6)) {
 	case 0:
 		CALL(C_DestroyObject, session, object);
