@@ -27,7 +27,7 @@ enum tape_exit {
  */
 typedef int tape_command_fn(int argc, char **argv);
 tape_command_fn tape_cmd_record, tape_cmd_replay, tape_cmd_show, tape_cmd_fmt, tape_cmd_validate,
-	tape_cmd_api, tape_cmd_module, tape_cmd_check, tape_cmd_diff, tape_cmd_drive,
+	tape_cmd_api, tape_cmd_module, tape_cmd_check, tape_cmd_diff, tape_cmd_drive, tape_cmd_wrap,
 	tape_cmd_rules;
 
 /* Print "p11tape: " and a sentence on standard error. Returns TAPE_EXIT_BAD. */
@@ -105,6 +105,13 @@ TAPE_MUST_CHECK int tape_cli_copy_module(const char *module, const char *path, c
 
 /* Make a private directory. Returns false (and says why, and makes the path "") if that fails. */
 bool tape_cli_temporary(char ret_path[PATH_MAX]);
+
+/*
+ * Make room for a trace that `shown` names (cmd_record.c): an older one is kept as .old, and the recorder will be
+ * able to create it. ret_trace is its path, ret_variable what P11TAPE_TRACE gets. Returns an exit status.
+ */
+TAPE_MUST_CHECK int tape_cli_new_trace(const char *shown, char ret_trace[PATH_MAX],
+                                       char ret_variable[PATH_MAX]);
 
 /* Make a path absolute without resolving links. Returns false (and says why) if that fails. */
 bool tape_cli_absolute(const char *path, char ret_path[PATH_MAX]);

@@ -189,6 +189,29 @@ static int prepare_trace(const char *shown, const char *path)
 	                     path, strerror(errno));
 }
 
+/* The working directory is no pattern: a % in it is doubled. */
+static bool make_variable(const char *shown, const char *path, char *variable, size_t size)
+{
+	size_t length = 0;
+	const char *own = path + strlen(path) - strlen(shown);
+	for (const char *at = path; *at != '\0' && length + 2 < size; at++) {
+		if (*at == '%' && at < own)
+			variable[length++] = '%';
+		variable[length++] = *at;
+	}
+	variable[length] = '\0';
+	return length + 2 < size;
+}
+
+int tape_cli_new_trace(const char *shown, char ret_trace[PATH_MAX], char ret_variable[PATH_MAX])
+{
+	if (!tape_cli_absolute(shown, ret_trace))
+		return TAPE_EXIT_BAD;
+	if (!make_variable(shown, ret_trace, ret_variable, PATH_MAX))
+		return tape_cli_fail("%s: the path is too long", shown);
+	return prepare_trace(shown, ret_trace);
+}
+
 /* Count the calls of a file that the recorder wrote, by the beginnings of its lines. */
 static uint64_t count_calls(const char *path)
 {
@@ -269,20 +292,6 @@ static bool summarise(const char *trace, const char *program, const char *hint,
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-/* The working directory is no pattern: a % in it is doubled. */
-static bool make_variable(const char *shown, const char *path, char *variable, size_t size)
-{
-	size_t length = 0;
-	const char *own = path + strlen(path) - strlen(shown);
-	for (const char *at = path; *at != '\0' && length + 2 < size; at++) {
-		if (*at == '%' && at < own)
-			variable[length++] = '%';
-		variable[length++] = *at;
-	}
-	variable[length] = '\0';
-	return length + 2 < size;
-}
-
 struct settings {
 	const char *module, *trace, *redact, *before;
 	struct tape_buf inject; /* a rule a line */
@@ -305,11 +314,7 @@ static int record_once(struct settings *settings, const struct way *way, const c
 	struct tape_variables variables = { .count = 0 };
 	struct timespec start;
 	*ret_started = false;
-	if (!tape_cli_absolute(shown, trace))
-		return TAPE_EXIT_BAD;
-	if (!make_variable(shown, trace, variable, sizeof(variable)))
-		return tape_cli_fail("%s: the path is too long", shown);
-	if (prepare_trace(shown, trace) != TAPE_EXIT_GOOD)
+	if (tape_cli_new_trace(shown, trace, variable) != TAPE_EXIT_GOOD)
 		return TAPE_EXIT_BAD;
 	/* Where the recorder finds its targets each copy of it has its own beside it. */
 	tape_variables_set(&variables, "P11TAPE_MODULE", way->target == NULL ? "" : way->target);

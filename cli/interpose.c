@@ -20,8 +20,7 @@ typedef ElfW(Phdr) elf_segment;
 
 /* ---- programs that the loader does not let us into ------------------------------------------- */
 
-/* Find a program as execvp() does. */
-static bool find_program(const char *name, char ret_path[PATH_MAX])
+bool tape_interpose_find(const char *name, char ret_path[PATH_MAX])
 {
 	const char *list = getenv("PATH");
 	if (strchr(name, '/') != NULL)
@@ -73,8 +72,9 @@ static const char *other_way(const char *program)
 	static const struct {
 		const char *program, *way;
 	} known[] = {
-		{ "ssh-agent",
-		  "it starts ssh-pkcs11-helper, which can be told apart: 'p11tape help wrap'" },
+		{ "ssh-agent", "'p11tape wrap ssh-pkcs11-helper -- ssh-agent …' stands before the "
+		               "helper that it "
+		               "starts" },
 	};
 	const char *slash = strrchr(program, '/');
 	for (size_t i = 0; i < TAPE_ARRAY_SIZE(known); i++)
@@ -104,7 +104,8 @@ int tape_interpose_begin(struct tape_interpose *interpose, const char *program, 
 	struct stat status;
 	memset(interpose, 0, sizeof(*interpose));
 	interpose->only = only;
-	if (find_program(program, path) && stat(path, &status) == 0 && is_privileged(&status))
+	if (tape_interpose_find(program, path) && stat(path, &status) == 0 &&
+	    is_privileged(&status))
 		return tape_cli_fail(
 			"%s is set-%s, so that nothing can be put before its module: %s", path,
 			(status.st_mode & S_ISUID) != 0 ? "uid" : "gid", other_way(program));
@@ -159,7 +160,7 @@ void tape_interpose_variables(const struct tape_interpose *interpose,
 void tape_interpose_explain(const char *program)
 {
 	char path[PATH_MAX];
-	if (find_program(program, path) && is_static(path))
+	if (tape_interpose_find(program, path) && is_static(path))
 		tape_cli_warn("%s is linked statically: nothing can be put before what it calls",
 		              path);
 	else

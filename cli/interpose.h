@@ -18,6 +18,9 @@ struct tape_interpose {
 	const char *only;
 };
 
+/* Find a program as execvp() does. */
+bool tape_interpose_find(const char *name, char ret_path[PATH_MAX]);
+
 /*
  * Prepare for a program: `only` narrows the modules by a pattern; NULL takes all. Returns an exit status; where it
  * is not TAPE_EXIT_GOOD it has said why, and how such a program is recorded or replayed to instead.

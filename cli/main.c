@@ -25,6 +25,7 @@ static const struct {
 	{ "drive", "issue a trace's calls to a module and show what differs", tape_cmd_drive },
 	{ "rules", "compare two recordings and propose the rules that a replay needs",
 	  tape_cmd_rules },
+	{ "wrap", "record or replay a program that another one starts", tape_cmd_wrap },
 	{ "diff", "compare two recordings of the same calls", tape_cmd_diff },
 	{ "show", "print a trace for reading", tape_cmd_show },
 	{ "fmt", "rewrite a trace: block form, record lines, canonical", tape_cmd_fmt },
