@@ -631,6 +631,16 @@ void tape_scope_read(struct tape_scopes *scopes, const struct tape_function *fun
 	}
 }
 
+unsigned int tape_scope_reads(const struct tape_function *function, const struct tape_value *in)
+{
+	unsigned int reads = tape_scope_rows[function - tape_functions].reads;
+	/* PKCS#11 3.1 §5.6.8: a Security Officer cannot log in where a session is read-only. */
+	for (size_t i = 0; i < function->count; i++)
+		if (function->arguments[i].kind == TAPE_K_USER_TYPE && in[i].number == CKU_SO)
+			reads |= SESSIONS;
+	return reads;
+}
+
 uint64_t tape_scope_key(const struct tape_scope_value values[TAPE_SCOPES], unsigned int mask)
 {
 	uint64_t hash = mix(mask, 0);

@@ -128,6 +128,9 @@ uint64_t tape_scope_fed(struct tape_scopes *scopes, const struct tape_function *
 void tape_scope_read(struct tape_scopes *scopes, const struct tape_function *function,
                      const struct tape_value *in, struct tape_scope_value ret_values[TAPE_SCOPES]);
 
+/* Which of them its answer depends on: bits of enum tape_scope. */
+unsigned int tape_scope_reads(const struct tape_function *function, const struct tape_value *in);
+
 /* One number of some of them. */
 uint64_t tape_scope_key(const struct tape_scope_value values[TAPE_SCOPES], unsigned int mask);
 

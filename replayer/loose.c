@@ -39,10 +39,10 @@ struct entry {
 	uint32_t opens;       /* the lane of the session that it opened; 0 for none */
 	uint64_t lane_before; /* hash of what stands before it in its lane */
 	uint32_t used;
-	bool once;      /* its answer is given once */
-	bool ambiguous; /* another call changed meanwhile what it reads */
-	bool barrier;   /* something happened outside: with it, nothing known before holds */
-	bool changes;   /* the state is another one behind it */
+	bool once;            /* its answer is given once */
+	bool ambiguous;       /* another call changed meanwhile what it reads */
+	bool barrier;         /* something happened outside: with it, nothing known before holds */
+	unsigned int changes; /* scopes that are others behind it; 0: none */
 };
 
 struct group {
@@ -89,6 +89,8 @@ struct loose {
 	struct tape_map live_lanes;      /* of the program's sessions */
 	struct tape_scopes begin, begun; /* before the first call: recorded and live */
 	struct tape_scopes live;
+	uint32_t *wide; /* entries whose change others see */
+	size_t wide_count;
 	struct hole *holes;
 	size_t hole_count, hole_passed;
 	bool blind[TAPE_FN_COUNT][TAPE_MAX_ARGUMENTS]; /* arguments whose contents say nothing */
@@ -97,7 +99,8 @@ struct loose {
 	bool failed;                   /* no memory */
 	uint64_t fresh;                /* the next handle that the trace has not */
 	uint64_t beyond;               /* calls that no recorded one answered */
-	uint32_t missing;              /* no call before it is missed by who waits */
+	uint32_t instead; /* the entry that the call at hand uses up, if another one answers it */
+	uint32_t missing; /* no call before it is missed by who waits */
 };
 
 struct hole {
@@ -137,6 +140,7 @@ void loose_free(struct loose *loose)
 	free(loose->cells);
 	free(loose->lanes);
 	free(loose->holes);
+	free(loose->wide);
 	tape_map_done(&loose->lane_numbers);
 	tape_map_done(&loose->live_lanes);
 	tape_scopes_done(&loose->begin);
@@ -500,9 +504,9 @@ static int by_position(const void *one, const void *other)
 	return a->entry < b->entry ? -1 : a->entry > b->entry;
 }
 
-static unsigned int mask_of(const struct record *record, unsigned int extra)
+static unsigned int mask_of(const struct record *record)
 {
-	return tape_scope_rows[record->function - tape_functions].reads | extra;
+	return tape_scope_reads(record->function, record->in);
 }
 
 static uint64_t key_of(const struct tape_scope_value state[TAPE_SCOPES], unsigned int mask)
@@ -518,7 +522,7 @@ static unsigned int mask_of_entry(const struct entry *entry)
 	bool reads = tape_scope_rows[record->function - tape_functions].class == TAPE_CLASS_READ;
 	bool full = !reads && record->return_at != NOT_YET && !tape_scope_answers(record->rv) &&
 	            !entry->once;
-	return full ? TAPE_SCOPE_EVERY : mask_of(record, 0);
+	return full ? TAPE_SCOPE_EVERY : mask_of(record);
 }
 
 static struct tape_scope_call call_of(const struct entry *entry, const struct tape_value *in,
@@ -656,7 +660,7 @@ static uint64_t key_now(struct sweep *sweep, const struct entry *entry)
 {
 	struct tape_scope_value state[TAPE_SCOPES];
 	tape_scope_read(&sweep->scopes, entry->record->function, entry->record->in, state);
-	return key_of(state, mask_of(entry->record, 0));
+	return key_of(state, mask_of(entry->record));
 }
 
 static void begin_entry(struct sweep *sweep, uint32_t index)
@@ -682,7 +686,7 @@ static void begin_entry(struct sweep *sweep, uint32_t index)
 		model_note(loose->model, &call, record, index);
 	}
 	if (record->return_at == NOT_YET) {
-		put_in_cell(loose, index, key_of(entry->state, mask_of(record, 0)));
+		put_in_cell(loose, index, key_of(entry->state, mask_of(record)));
 		if (entry->barrier)
 			tape_scope_happened(&sweep->scopes, entry->self, (uint32_t)record->line);
 		return;
@@ -711,7 +715,7 @@ static void notice_change(struct sweep *sweep, uint32_t index, bool waited)
 		if (other->record->return_at >= loose->entries[index].record->return_at)
 			continue;
 		uint64_t key = key_now(sweep, other);
-		if (key == key_of(other->state, mask_of(other->record, 0)))
+		if (key == key_of(other->state, mask_of(other->record)))
 			continue;
 		other->ambiguous = true;
 		put_in_cell(loose, (uint32_t)i, key);
@@ -728,6 +732,9 @@ static bool gives_bytes(const struct tape_function *function)
 			return true;
 	return false;
 }
+
+/* Scopes that other sessions' calls do not see. */
+#define OF_SESSION (TAPE_SCOPE_BIT(TAPE_SCOPE_OP) | TAPE_SCOPE_BIT(TAPE_SCOPE_ALL_OPS))
 
 static void end_entry(struct sweep *sweep, uint32_t index)
 {
@@ -771,8 +778,11 @@ static void end_entry(struct sweep *sweep, uint32_t index)
 			put_in_cell(loose, index, key_of(behind, mask));
 	}
 	tape_scope_read(&sweep->scopes, record->function, record->in, behind);
-	entry->changes = entry->barrier || tape_scope_key(before, TAPE_SCOPE_EVERY) !=
-	                                           tape_scope_key(behind, TAPE_SCOPE_EVERY);
+	for (unsigned int i = 0; i < TAPE_SCOPES; i++)
+		if (before[i].hash != behind[i].hash)
+			entry->changes |= 1u << i;
+	if ((entry->changes & ~OF_SESSION) != 0)
+		loose->wide[loose->wide_count++] = index;
 	if (entry->changes && engine.overlaps)
 		notice_change(sweep, index, wait_blocks(record));
 }
@@ -904,6 +914,7 @@ static bool restart(struct loose *loose)
 		loose->entries[i].used = 0;
 	forget_again(loose);
 	loose->course = true;
+	loose->instead = NONE;
 	loose->missing = 0;
 	loose->hole_passed = 0;
 	return tape_scopes_copy(&loose->live, &loose->begun);
@@ -930,8 +941,9 @@ static bool allocate(struct loose *loose, size_t count)
 	loose->buckets = malloc(loose->bucket_count * sizeof(*loose->buckets));
 	/* Each call opens a lane, or uses a session that nobody opened, at the most. */
 	loose->lanes = calloc(2 * count + 1, sizeof(*loose->lanes));
+	loose->wide = calloc(count + 1, sizeof(*loose->wide));
 	if (loose->entries == NULL || loose->groups == NULL || loose->buckets == NULL ||
-	    loose->lanes == NULL)
+	    loose->lanes == NULL || loose->wide == NULL)
 		return false;
 	memset(loose->buckets, 0xff, loose->bucket_count * sizeof(*loose->buckets));
 	if (engine.options.mode == MODE_MODEL) {
@@ -1087,7 +1099,7 @@ static uint32_t look_in_group(struct loose *loose, uint32_t group, uint32_t lane
                               const struct tape_value *live)
 {
 	const struct record *record = loose->entries[loose->groups[group].first].record;
-	const unsigned int masks[] = { TAPE_SCOPE_EVERY, mask_of(record, 0) };
+	const unsigned int masks[] = { TAPE_SCOPE_EVERY, mask_of(record) };
 	bool reads = tape_scope_rows[record->function - tape_functions].class == TAPE_CLASS_READ;
 	for (size_t i = reads ? 1 : 0; i < TAPE_ARRAY_SIZE(masks); i++) {
 		struct cell *cell = find_cell(loose, group, key_of(state, masks[i]));
@@ -1158,6 +1170,44 @@ static void leave_lane(struct loose *loose, struct lane_state *lane, uint32_t be
 		lane->cursor = loose->entries[index].lane_next;
 	else
 		loose->entries[before].lane_next = loose->entries[index].lane_next;
+}
+
+/* Whether two calls name the same object. */
+static bool share_object(const struct record *a, const struct record *b)
+{
+	for (size_t i = 0; i < a->function->count; i++)
+		for (size_t j = 0; j < b->function->count; j++)
+			if (a->function->arguments[i].kind == TAPE_K_OBJECT &&
+			    b->function->arguments[j].kind == TAPE_K_OBJECT &&
+			    a->in[i].tag == b->in[j].tag)
+				return true;
+	return false;
+}
+
+/*
+ * Whether a recorded call may have been made in the state that there is: in its own, or with every change that
+ * had certainly been made before it, and none that had certainly not been begun.
+ */
+static bool may_be_now(const struct loose *loose, const struct entry *entry,
+                       const struct tape_scope_value state[TAPE_SCOPES])
+{
+	const struct record *record = entry->record;
+	unsigned int mask = mask_of_entry(entry);
+	if (key_of(entry->state, mask) == key_of(state, mask))
+		return true;
+	for (size_t i = 0; i < loose->wide_count; i++) {
+		const struct entry *other = &loose->entries[loose->wide[i]];
+		unsigned int changes = other->changes & ~OF_SESSION & mask;
+		if (changes == 0 || other == entry ||
+		    (changes == TAPE_SCOPE_BIT(TAPE_SCOPE_OBJECT) &&
+		     !share_object(other->record, record)))
+			continue;
+		if (other->record->return_at <= record->call_at
+		            ? other->used == 0
+		            : other->record->call_at >= record->return_at && other->used != 0)
+			return false;
+	}
+	return true;
 }
 
 /* The next of the lane, or one that began before every earlier one returned. */
@@ -1362,6 +1412,25 @@ static bool pass_hole(struct loose *loose)
 	return true;
 }
 
+/*
+ * The call is the next of its lane; but where what it reads has certainly changed since, or not changed yet,
+ * an equal one that was recorded in the state that there is knows better what it is answered.
+ */
+static uint32_t answer_of(struct loose *loose, uint32_t index, uint32_t lane,
+                          const struct tape_scope_value state[TAPE_SCOPES],
+                          const struct tape_value *live)
+{
+	const struct entry *entry = &loose->entries[index];
+	if (tape_scope_rows[entry->record->function - tape_functions].class != TAPE_CLASS_READ ||
+	    may_be_now(loose, entry, state))
+		return index;
+	uint32_t better = look_in_group(loose, entry->group, lane, state, live);
+	if (better == NONE || better == index)
+		return index;
+	loose->instead = index;
+	return better;
+}
+
 static uint32_t look(struct loose *loose, const struct tape_function *function,
                      const uintptr_t *words, struct tape_value *live,
                      struct tape_scope_value state[TAPE_SCOPES])
@@ -1373,10 +1442,11 @@ static uint32_t look(struct loose *loose, const struct tape_function *function,
 	uint64_t ask = ask_of(loose, function, asked, true);
 	tape_scope_read(&loose->live, function, live, state);
 	uint32_t found = NONE;
+	loose->instead = NONE;
 	if (loose->course && engine.overlaps)
 		found = on_course(loose, lane, function, words, live);
 	if (found != NONE)
-		return found;
+		return answer_of(loose, found, lane, state, live);
 	loose->course = false;
 	for (uint32_t g = loose->buckets[ask & (loose->bucket_count - 1)];
 	     g != NONE && found == NONE; g = loose->groups[g].next) {
@@ -1492,12 +1562,14 @@ bool loose_follow(const struct tape_function *function, const struct tape_value 
 
 /* ---- serving --------------------------------------------------------------------------------- */
 
-void loose_take(struct record *record, const struct tape_value *live, bool *ret_first)
+struct record *loose_take(struct record *record, const struct tape_value *live, bool *ret_first)
 {
 	struct loose *loose = engine.loose;
-	struct entry *entry = entry_of(loose, record);
+	struct entry *entry =
+		loose->instead == NONE ? entry_of(loose, record) : &loose->entries[loose->instead];
 	uint64_t mine = 0;
 	uint64_t theirs = 0;
+	loose->instead = NONE;
 	*ret_first = entry->used == 0;
 	if (entry->used != UINT32_MAX)
 		entry->used++;
@@ -1513,6 +1585,7 @@ void loose_take(struct record *record, const struct tape_value *live, bool *ret_
 				theirs != 0 && !tape_map_put(&loose->live_lanes, theirs, mine);
 		}
 	}
+	return entry->record;
 }
 
 /* Whether a number means something to the program; in the slot of `session`, or, for 0, as a session itself. */

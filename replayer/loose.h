@@ -66,10 +66,10 @@ struct record *loose_again(const struct tape_function *function, const uintptr_t
                            bool *ret_first);
 
 /*
- * Use a recorded call that was found, for the inputs `live`. It counts as served the first time; `*ret_first`
- * says whether this was it.
+ * Use a recorded call that was found, for the inputs `live`. Returns the one that counts as served, which may be
+ * an equal one; `*ret_first` says whether for the first time.
  */
-void loose_take(struct record *record, const struct tape_value *live, bool *ret_first);
+struct record *loose_take(struct record *record, const struct tape_value *live, bool *ret_first);
 
 /*
  * The outputs for the program: the recorded ones, with handles that mean to it what the recorded ones meant.

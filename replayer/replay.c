@@ -717,8 +717,8 @@ static CK_RV use(struct record *record, const uintptr_t *words, struct tape_valu
 	const struct tape_function *function = record->function;
 	bool blocks = wait_blocks(record);
 	bool first;
-	loose_take(record, live, &first);
-	count_loosely(record, first);
+	const struct record *counted = loose_take(record, live, &first);
+	count_loosely(counted, first);
 	if (function->ends)
 		engine.finished = record->call_at + 1;
 	wait_check();
