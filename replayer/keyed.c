@@ -17,6 +17,9 @@
 /* Secrets that are agreed on and not yet destroyed, at the most. */
 #define MAX_SECRETS 1024
 
+/* What the recording allows is remembered so often at the most; beyond, nothing more is allowed. */
+#define MAX_ALLOWED 16384
+
 #define STATE                                                                   \
 	(TAPE_SCOPE_BIT(TAPE_SCOPE_LIFE) | TAPE_SCOPE_BIT(TAPE_SCOPE_OUTSIDE) | \
 	 TAPE_SCOPE_BIT(TAPE_SCOPE_LOGIN) | TAPE_SCOPE_BIT(TAPE_SCOPE_OP))
@@ -32,7 +35,7 @@ struct allowed {
 /* A mechanism that the recorded module lists for a slot. */
 struct listed {
 	struct listed *next;
-	CK_SLOT_ID slot;
+	uint64_t slot;
 	CK_MECHANISM_TYPE mechanism;
 };
 
@@ -64,6 +67,7 @@ static struct {
 	bool broken;          /* by a fork */
 	const struct keys_table *keys;
 	struct allowed *allowed;
+	size_t allowed_count;
 	struct listed *listed;
 	struct running *running;
 	struct secret *secrets;
@@ -250,6 +254,14 @@ static const struct keys_key *find_key(uint64_t object)
 
 /* ---- learning --------------------------------------------------------------------------------------- */
 
+static bool is_listed(uint64_t slot, CK_MECHANISM_TYPE mechanism)
+{
+	for (const struct listed *l = keyed.listed; l != NULL; l = l->next)
+		if (l->slot == slot && l->mechanism == mechanism)
+			return true;
+	return false;
+}
+
 static void note_listed(const struct tape_function *function, const struct tape_value *in,
                         const struct tape_value *out)
 {
@@ -258,11 +270,14 @@ static void note_listed(const struct tape_function *function, const struct tape_
 	if (slot < 0 || list < 0 || out[list].form != TAPE_V_LIST)
 		return;
 	for (size_t i = 0; i < out[list].count; i++) {
-		struct listed *listed = malloc(sizeof(*listed));
+		CK_MECHANISM_TYPE mechanism =
+			(CK_MECHANISM_TYPE)tape_value_child(&out[list], i)->number;
+		struct listed *listed =
+			is_listed(in[slot].number, mechanism) ? NULL : malloc(sizeof(*listed));
 		if (listed == NULL)
-			return;
-		listed->slot = (CK_SLOT_ID)in[slot].number;
-		listed->mechanism = (CK_MECHANISM_TYPE)tape_value_child(&out[list], i)->number;
+			continue;
+		listed->slot = in[slot].number;
+		listed->mechanism = mechanism;
 		listed->next = keyed.listed;
 		keyed.listed = listed;
 	}
@@ -280,9 +295,11 @@ static void allow(const struct allowed *what)
 		    a->state == what->state && a->inputs == what->inputs &&
 		    a->mechanism == what->mechanism)
 			return;
-	struct allowed *allowed = malloc(sizeof(*allowed));
+	struct allowed *allowed =
+		keyed.allowed_count == MAX_ALLOWED ? NULL : malloc(sizeof(*allowed));
 	if (allowed == NULL)
 		return;
+	keyed.allowed_count++;
 	*allowed = *what;
 	allowed->next = keyed.allowed;
 	keyed.allowed = allowed;
@@ -295,10 +312,10 @@ void keyed_learn(struct tape_scopes *behind, const struct tape_scope_value befor
 	const struct tape_value *mechanism = mechanism_of(function, call->in);
 	struct allowed allowed = { .function = function };
 	enum keys_act act;
-	enum part part =
-		call->rv == CKR_OK && mechanism != NULL ? part_of(function, &act) : PART_NONE;
 	if (keyed.ring == NULL)
 		return;
+	enum part part =
+		call->rv != CKR_OK || mechanism == NULL ? PART_NONE : part_of(function, &act);
 	if (part == PART_BEGIN || part == PART_DERIVE) {
 		allowed.key = object_of(behind, function, call->in);
 		allowed.state =
@@ -479,17 +496,6 @@ static bool refuse(struct keyed_answer *answer, const char *why)
 	return false;
 }
 
-static bool is_listed(const struct tape_scopes *live, uint64_t session, CK_MECHANISM_TYPE mechanism)
-{
-	uint64_t slot;
-	if (!tape_scope_slot(live, session, &slot))
-		return false;
-	for (const struct listed *l = keyed.listed; l != NULL; l = l->next)
-		if (l->slot == slot && l->mechanism == mechanism)
-			return true;
-	return false;
-}
-
 /*
  * To begin is answered where the recorded module let the same key begin the same in the same state: with this
  * mechanism, or with another one where it lists this one.
@@ -504,6 +510,7 @@ static bool answer_begin(struct tape_scopes *live, const struct tape_function *f
 	uint64_t object = object_of(live, function, in);
 	if (mechanism == NULL || find_key(object) == NULL)
 		return false;
+	uint64_t slot;
 	bool known = false;
 	bool same = false;
 	uint64_t state =
@@ -516,7 +523,8 @@ static bool answer_begin(struct tape_scopes *live, const struct tape_function *f
 	if (!known)
 		return refuse(answer, "in this state the key began nothing of the kind when it was "
 		                      "recorded");
-	if (!same && !is_listed(live, session_of(function, in), (CK_MECHANISM_TYPE)mechanism->tag))
+	if (!same && (!tape_scope_slot(live, session_of(function, in), &slot) ||
+	              !is_listed(slot, (CK_MECHANISM_TYPE)mechanism->tag)))
 		return refuse(answer, "the trace does not show that the slot has this mechanism");
 	if (begin(live, function, in, words, &operation, &key) != CKR_OK)
 		return refuse(answer, "the test key cannot do this with this mechanism");

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/map.h"
 #include "core/system.h"
 
 #define MAX_TERMS 4
@@ -52,6 +53,7 @@ struct keyring {
 	struct given given[KEYRING_MAX];
 	size_t count;
 	struct object *objects, **objects_end;
+	struct tape_map places; /* of objects */
 	struct search *searches;
 	bool failed; /* memory was out */
 };
@@ -343,6 +345,7 @@ void keyring_close(struct keyring *ring)
 		free_facts(&search->facts);
 		free(search);
 	}
+	tape_map_done(&ring->places);
 	free(ring);
 }
 
@@ -380,10 +383,19 @@ static void learn_template(struct keyring *ring, struct fact **facts, const stru
 static struct object *get_object(struct keyring *ring, size_t trace, uint64_t identity,
                                  uint64_t handle, size_t line)
 {
-	for (struct object *object = ring->objects; object != NULL; object = object->next)
-		if (object->trace == trace && object->identity == identity)
-			return object;
-	struct object *object = calloc(1, sizeof(*object));
+	/* A number of both: where two come to one, which is rare, the first is looked for by itself. */
+	uint64_t place = identity ^ ((uint64_t)trace * 0x9e3779b97f4a7c15u);
+	uint64_t at = 0;
+	struct object *object = ring->objects;
+	if (!tape_map_get(&ring->places, place, &at))
+		object = NULL;
+	else if (((struct object *)(uintptr_t)at)->identity == identity)
+		object = (struct object *)(uintptr_t)at;
+	while (object != NULL && (object->trace != trace || object->identity != identity))
+		object = object->next;
+	if (object != NULL)
+		return object;
+	object = calloc(1, sizeof(*object));
 	if (object == NULL) {
 		ring->failed = true;
 		return NULL;
@@ -393,6 +405,8 @@ static struct object *get_object(struct keyring *ring, size_t trace, uint64_t id
 	object->handle = handle;
 	object->line = line;
 	if (!set_fact(&object->facts, TERM_HANDLE, &handle, sizeof(handle)))
+		ring->failed = true;
+	if (!tape_map_put(&ring->places, place, (uintptr_t)object))
 		ring->failed = true;
 	*ring->objects_end = object;
 	ring->objects_end = &object->next;
