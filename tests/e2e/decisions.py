@@ -308,14 +308,42 @@ model_case(39, [random("01020304"), made(5), login()],
            "s used-up s used-up s state")
 
 
+
+def halves(outer, *inner):
+    """Calls that overlap: `inner` are made while `outer` is open."""
+    first = {key: value for key, value in outer.items() if key in ("call", "in")}
+    last = {key: value for key, value in outer.items() if key in ("out", "rv")}
+    return [first, *inner, {"return": first, **last}]
+
+
+meanwhile = START + halves(label("b"), relabel("b"))
+case(40, meanwhile, START + [label("b"), relabel("b")], "s s s s", "s s s s")
+case(40, meanwhile, START + [relabel("b"), label("b")], "s s s s", "s s s s")
+case(40, meanwhile, START + [label("b"), label("b")], "s s s function", "s s s used-up")
+TWO = [INIT, opened(1), opened(2)]
+# Two sessions whose calls took turns, in a recording in which others overlapped.
+turns = TWO + halves(slot(True), slot(True, 2)) + [label("a", 1), relabel("b", 2), info(2)]
+case(41, turns, TWO + [slot(True), slot(True, 2), relabel("b", 2), label("a", 1), info(2)], "s s s s s s s s",
+     "s s s s s s s s")
+case(42, turns + [label("b", 2)], TWO + [slot(True), slot(True, 2), relabel("b", 2), label("b", 1)],
+     "s s s s s s WRONG", "s s s s s s s")
+case(43, START + [slot(True), GAP, info()], START + [info(), slot(True)], "s s function s", "s s s state")
+case(43, START + [login(), GAP, info(state=R)], START + [info(state=R), login(), info(state=R)], "s s function s s",
+     "s s state s s")
+
+
 def write(path, items):
     with open(path, "w", encoding="utf-8") as file:
         file.write('- {"p11tape": 1}\n')
         identity = 0
+        numbers = {}
         for item in items:
             if "call" in item:
                 identity += 1
+                numbers[id(item)] = identity
                 item = {"call": item["call"], "id": identity, **item}
+            if "return" in item:
+                item = {**item, "return": numbers[id(item["return"])]}
             file.write("- " + json.dumps(item) + "\n")
 
 
