@@ -180,6 +180,7 @@ struct tape_scope_slot {
 	uint64_t kept, passing; /* sums over objects: of the token, and of sessions */
 	size_t open;            /* living sessions */
 	uint64_t epoch;         /* since when handles of objects count */
+	uint64_t sitting;       /* since when there has been a session at any time */
 };
 
 struct operation {
@@ -204,6 +205,7 @@ struct tape_scope_object {
 	struct tape_scope_value state;
 	size_t slot, owner; /* indices; the session that made it, or NOWHERE */
 	uint64_t share;     /* in the slot's sum; 0 while it is as it was found */
+	uint64_t sitting;   /* of the slot, when it was made or found */
 	uint8_t storage;
 	bool lives, made, is_public;
 };
@@ -302,6 +304,13 @@ static struct tape_scope_object *find_object(const struct tape_scopes *scopes, s
 	return index == NOWHERE ? NULL : &scopes->objects[index];
 }
 
+/* Whether there has been a session of its slot since it was made or found: else its handle may mean anything. */
+static bool is_of_this_sitting(const struct tape_scopes *scopes,
+                               const struct tape_scope_object *object)
+{
+	return object->sitting == scopes->slots[object->slot].sitting;
+}
+
 static struct tape_scope_object *add_object(struct tape_scopes *scopes, uint64_t number,
                                             uint64_t identity, size_t slot)
 {
@@ -333,6 +342,7 @@ static struct tape_scope_object *add_object(struct tape_scopes *scopes, uint64_t
 		                                             .identity = identity,
 		                                             .slot = slot,
 		                                             .owner = NOWHERE,
+		                                             .sitting = scopes->slots[slot].sitting,
 		                                             .lives = true };
 	return &scopes->objects[index];
 }
@@ -523,14 +533,15 @@ static void add_object_state(const struct tape_scopes *scopes, size_t slot, uint
                              struct tape_scope_value *value)
 {
 	const struct tape_scope_object *object = find_object(scopes, slot, number);
-	/* One that was not found yet is as one that was, and was left alone. */
-	if (object == NULL) {
-		value->hash = mix(value->hash, 0);
+	if (object == NULL)
 		return;
-	}
 	value->hash = mix(value->hash, object->lives ? object->state.hash : MARK_LOST);
 	if (object->state.line > value->line)
 		value->line = object->state.line;
+	if (!is_of_this_sitting(scopes, object)) {
+		value->hash = mix(value->hash, scopes->slots[object->slot].sitting);
+		value->line = scopes->slots[object->slot].objects.line;
+	}
 }
 
 /* What a walk over the handles inside of a mechanism is for. */
@@ -786,13 +797,14 @@ static void find_one(struct tape_scopes *scopes, const struct tape_scope_session
 {
 	size_t slot = session->slot;
 	const struct tape_scope_object *known = find_object(scopes, slot, handle->number);
-	if (known != NULL && known->lives)
+	const bool current = known != NULL && is_of_this_sitting(scopes, known);
+	if (current && known->lives)
 		return;
 	uint64_t identity = handle->tag;
 	if (identity == 0)
 		identity = mix(mix(handle->number, scopes->slots[slot].epoch), MARK_FOUND);
 	/* The number of one that was lost is used again. */
-	if (handle->tag == 0 && known != NULL)
+	if (handle->tag == 0 && current)
 		identity = mix(identity, known->identity);
 	struct tape_scope_object *object = add_object(scopes, handle->number, identity, slot);
 	if (object != NULL)
@@ -847,8 +859,16 @@ static void close_session(struct tape_scopes *scopes, struct tape_scope_session 
 		object->owner = NOWHERE;
 	}
 	/* §5.6.7: with the last session its user is logged out. */
-	if (--scopes->slots[slot].open == 0)
-		log_out(scopes, slot, line);
+	if (--scopes->slots[slot].open != 0)
+		return;
+	log_out(scopes, slot, line);
+	/*
+	 * That handles outlive the last session nobody says (PKCS#11 3.2 §3.4.1): SoftHSM2 gives the same numbers out
+	 * again, for other objects.
+	 */
+	scopes->slots[slot].sitting = mix(scopes->slots[slot].epoch, MARK_CLOSED);
+	scopes->slots[slot].epoch = mix(scopes->slots[slot].sitting, scopes->slots[slot].kept);
+	scopes->slots[slot].objects.line = line;
 }
 
 static void log_in(struct tape_scopes *scopes, const struct tape_scope_call *call)
@@ -1241,14 +1261,28 @@ bool tape_scope_ends(struct tape_scopes *scopes, const struct tape_function *fun
 	}
 }
 
-uint64_t tape_scope_object_state(struct tape_scopes *scopes, uint64_t session, uint64_t object)
+static uint64_t state_of_object(struct tape_scopes *scopes, uint64_t session, uint64_t object,
+                                bool found)
 {
 	struct tape_scope_value value = { 0 };
 	const struct tape_scope_session *known = find_session(scopes, session);
+	const size_t slot = slot_of_session(scopes, session);
 	uint64_t login = known == NULL ? 0 : scopes->slots[known->slot].login.hash;
-	add_object_state(scopes, slot_of_session(scopes, session), object, &value);
+	if (found && find_object(scopes, slot, object) == NULL)
+		value.hash = mix(0, 0);
+	add_object_state(scopes, slot, object, &value);
 	uint64_t hash = mix(mix(scopes->life.hash, scopes->outside.hash), login);
 	return mix(mix(hash, tape_scope_object(scopes, session, object)), value.hash);
+}
+
+uint64_t tape_scope_object_state(struct tape_scopes *scopes, uint64_t session, uint64_t object)
+{
+	return state_of_object(scopes, session, object, false);
+}
+
+uint64_t tape_scope_found_state(struct tape_scopes *scopes, uint64_t session, uint64_t object)
+{
+	return state_of_object(scopes, session, object, true);
 }
 
 uint64_t tape_scope_set_state(struct tape_scopes *scopes, uint64_t session)

@@ -165,6 +165,8 @@ bool tape_scope_ends(struct tape_scopes *scopes, const struct tape_function *fun
 
 /* For facts about objects: what can be known of one of them, and of all of a slot, holds while these stay. */
 uint64_t tape_scope_object_state(struct tape_scopes *scopes, uint64_t session, uint64_t object);
+/* The same; of one that was not found yet, as it is once it is. */
+uint64_t tape_scope_found_state(struct tape_scopes *scopes, uint64_t session, uint64_t object);
 uint64_t tape_scope_set_state(struct tape_scopes *scopes, uint64_t session);
 
 #endif

@@ -231,10 +231,11 @@ static bool find_handle(void *context, uint64_t identity, uint64_t *ret_handle)
 	       tape_scope_object(live->scopes, live->session, *ret_handle) == identity;
 }
 
+/* Of what a search would find: its handle means nothing before, but then it does. */
 static uint64_t state_of(void *context, uint64_t session, uint64_t handle)
 {
 	const struct live *live = context;
-	return tape_scope_object_state(live->scopes, session, handle);
+	return tape_scope_found_state(live->scopes, session, handle);
 }
 
 bool model_answer(struct model *model, const struct model_call *call, struct tape_arena *arena,

@@ -74,6 +74,11 @@ def search(session=1):
     return call("C_FindObjectsInit", hSession=session, pTemplate=[])
 
 
+def seek(session=1, **template):
+    return call("C_FindObjectsInit", hSession=session,
+                pTemplate=[{"type": "CKA_" + kind, "text": value} for kind, value in template.items()])
+
+
 def found(*handles, session=1, room=10):
     return call("C_FindObjects", out={"phObject": list(handles)}, hSession=session, phObject={"room": room})
 
@@ -158,6 +163,12 @@ case(5, START + [login(), label("a"), logout()], START + [login(), label("a"), l
      "s s s s s past-end", "s s s s s state")
 case(5, START + [login(), label("a"), logout(), login()], START + [login(), label("a"), logout(), login(), label("a")],
      "s s s s s s past-end", "s s s s s s state")
+reopened = [closed(1), opened(1)]
+case(5, START + [label("a")] + reopened, START + [label("a")] + reopened + [label("a")], "s s s s s past-end",
+     "s s s s s state")
+case(5, START + [seek(), found(2), searched(), label("a")] + reopened,
+     START + [seek(), found(2), searched(), label("a")] + reopened + [label("a")],
+     "s s s s s s s s past-end", "s s s s s s s s state")
 case(5, START + [label("a"), lost(2)], START + [label("a"), lost(2), label("a")], "s s s s past-end", "s s s s state")
 case(6, START + [slot(False), slot(False), slot(True)],
      START + [slot(False), slot(False), slot(True), slot(True), slot(True)], "s s s s s past-end past-end",
@@ -232,11 +243,6 @@ def read(entries, answers, rv="CKR_OK", session=1, handle=2):
                 pTemplate=[{"type": kind, "room": room} for kind, room in pairs])
 
 
-def seek(session=1, **template):
-    return call("C_FindObjectsInit", hSession=session,
-                pTemplate=[{"type": "CKA_" + kind, "text": value} for kind, value in template.items()])
-
-
 def mechanisms(room, *names, rv="CKR_OK", length=None):
     out = {"len": length} if length is not None else list(names)
     return call("C_GetMechanismList", rv, {"pMechanismList": out}, slotID=1, pMechanismList={"room": room})
@@ -293,7 +299,10 @@ model_case(36, all_found + labels, [seek(LABEL="a"), found(2, 4), found(), searc
                                     searched()], "s s s s s s s")
 model_case(36, all_found + labels, [seek(LABEL="a", ID="1"), seek(ID="1")], "unrecorded unrecorded")
 model_case(36, all_found + labels[1:], [seek(LABEL="a")], "unrecorded")
-model_case(36, all_found + labels + [lost(3)], [lost(3), seek(LABEL="a")], "s unrecorded")
+model_case(36, all_found + labels + [lost(3)], all_found + [lost(3), seek(LABEL="a")], "s s s s s unrecorded")
+model_case(36, all_found + labels, [label("a", handle=2)] + all_found + [label("a", handle=2)], "state s s s s s")
+model_case(32, all_found + labels, [label("a", handle=2, room=9)] + all_found + [label("a", handle=2, room=9)],
+           "unrecorded s s s s s")
 model_case(36, all_found + labels, [seek(), seek(LABEL="a")], "s unrecorded")
 model_case(36, [seek(LABEL="a"), found(2), found(), searched(), label("a")], [seek()], "unrecorded")
 listed = [mechanisms(9, "CKM_SHA_1"), mechanism("CKM_SHA_1")]
