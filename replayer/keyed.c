@@ -39,21 +39,40 @@ struct listed {
 	CK_MECHANISM_TYPE mechanism;
 };
 
+/*
+ * What a key did to its end in the recording: with C_Login (CKU_CONTEXT_SPECIFIC) on the way, as one wants it that
+ * has CKA_ALWAYS_AUTHENTICATE, or without (PKCS#11 3.1 §4.9).
+ */
+struct ended {
+	struct ended *next;
+	uint64_t key;
+	unsigned int operations;
+	bool confirmed;
+};
+
+/* An operation of a recorded session, while it is learned. */
+struct begun {
+	struct begun *next;
+	uint64_t session, key;
+	unsigned int operations; /* 0: it has ended */
+	bool confirmed;
+};
+
 /* An operation of a live session with a key that was given. It is the session's while the state says so. */
 struct running {
 	struct running *next;
-	uint64_t session, state;
+	const struct tape_function *began;
+	uint64_t session, state, key; /* key: the object's identity */
 	unsigned int operations;
-	const struct keys_key *key;
 	struct keys_operation *operation;
-	bool fed;
+	bool fed, confirmed;
 };
 
 /* A secret that a program agreed on with a peer: an object that no recorded call knows. */
 struct secret {
 	struct secret *next;
-	uint64_t identity; /* 0: its call has not had its effect yet */
-	uint64_t handle, session; /* the session that it was made in */
+	uint64_t identity;             /* 0: its call has not had its effect yet */
+	uint64_t handle, session;      /* the session that it was made in */
 	struct tape_known *attributes; /* of its template, in `arena`; the value is the first */
 	size_t count;
 	struct tape_arena arena;
@@ -68,6 +87,8 @@ static struct {
 	const struct keys_table *keys;
 	struct allowed *allowed;
 	size_t allowed_count;
+	struct ended *ended;
+	struct begun *begun;
 	struct listed *listed;
 	struct running *running;
 	struct secret *secrets;
@@ -288,6 +309,75 @@ static uint64_t identify(void *context, uint64_t session, uint64_t object)
 	return tape_scope_object(context, session, object);
 }
 
+static bool has_ended(uint64_t key, unsigned int operations, bool confirmed)
+{
+	for (const struct ended *e = keyed.ended; e != NULL; e = e->next)
+		if (e->key == key && e->operations == operations && e->confirmed == confirmed)
+			return true;
+	return false;
+}
+
+static void note_ended(const struct begun *begun)
+{
+	struct ended *ended = has_ended(begun->key, begun->operations, begun->confirmed)
+	                              ? NULL
+	                              : malloc(sizeof(*ended));
+	if (ended == NULL)
+		return;
+	ended->key = begun->key;
+	ended->operations = begun->operations;
+	ended->confirmed = begun->confirmed;
+	ended->next = keyed.ended;
+	keyed.ended = ended;
+}
+
+static bool is_confirmation(const struct tape_function *function, const struct tape_value *in,
+                            CK_RV rv)
+{
+	int type = find_kind(function, TAPE_K_USER_TYPE);
+	return rv == CKR_OK && type >= 0 && in[type].number == CKU_CONTEXT_SPECIFIC &&
+	       tape_scope_rows[function - tape_functions].act == TAPE_ACT_LOGS_IN;
+}
+
+/* Follow the recorded operations to their ends. */
+static void note_operation(struct tape_scopes *behind, const struct tape_scope_call *call)
+{
+	const struct tape_function *function = call->function;
+	unsigned int operations = tape_scope_rows[function - tape_functions].operations;
+	uint64_t session = session_of(function, call->in);
+	enum keys_act act;
+	enum part part = part_of(function, &act);
+	struct begun *begun;
+	if (is_confirmation(function, call->in, call->rv))
+		for (begun = keyed.begun; begun != NULL; begun = begun->next)
+			begun->confirmed |= begun->session == session;
+	if (call->rv != CKR_OK || (part != PART_BEGIN && part != PART_END))
+		return;
+	for (begun = keyed.begun; begun != NULL; begun = begun->next)
+		if (begun->session == session && (begun->operations == operations ||
+		                                  (part == PART_BEGIN && begun->operations == 0)))
+			break;
+	if (part == PART_END) {
+		bool queried = call->in[find_codec(function, TAPE_C_BYTES_AT)].form == TAPE_V_QUERY;
+		if (begun == NULL || queried)
+			return;
+		note_ended(begun);
+		begun->operations = 0;
+		return;
+	}
+	if (begun == NULL) {
+		begun = malloc(sizeof(*begun));
+		if (begun == NULL)
+			return;
+		begun->session = session;
+		begun->next = keyed.begun;
+		keyed.begun = begun;
+	}
+	begun->key = object_of(behind, function, call->in);
+	begun->operations = operations;
+	begun->confirmed = false;
+}
+
 static void allow(const struct allowed *what)
 {
 	for (const struct allowed *a = keyed.allowed; a != NULL; a = a->next)
@@ -326,6 +416,7 @@ void keyed_learn(struct tape_scopes *behind, const struct tape_scope_value befor
 		if (part == PART_BEGIN || allowed.inputs != 0)
 			allow(&allowed);
 	}
+	note_operation(behind, call);
 	if (call->rv == CKR_OK)
 		note_listed(function, call->in, call->out);
 	keyring_learn(keyed.ring, engine.seat, function, call->in, call->out, call->rv, call->line,
@@ -433,19 +524,51 @@ static void start(struct tape_scopes *live, const struct tape_function *function
 		keyed.keys->end(operation);
 		return;
 	}
+	running->began = function;
 	running->session = session_of(function, in);
 	running->operations = tape_scope_rows[function - tape_functions].operations;
 	running->state = state_of(live, function, in, STATE);
-	running->key = key;
+	running->key = object_of(live, function, in);
 	running->operation = operation;
 	running->next = keyed.running;
 	keyed.running = running;
 }
 
+/* The state of an operation, for calls that are not its own. */
+static uint64_t state_of_running(struct tape_scopes *live, const struct running *running)
+{
+	struct tape_value in[TAPE_MAX_ARGUMENTS] = { 0 };
+	in[running->began->lane].form = TAPE_V_NUMBER;
+	in[running->began->lane].number = running->session;
+	return state_of(live, running->began, in, STATE);
+}
+
+/* Of the operations of a session those that still are what they were; with `behind`, confirmed from now on. */
+static void confirm(struct tape_scopes *live, uint64_t session, bool behind)
+{
+	struct running *next;
+	for (struct running *running = keyed.running; running != NULL; running = next) {
+		next = running->next;
+		if (running->session != session)
+			continue;
+		uint64_t state = state_of_running(live, running);
+		if (behind) {
+			running->state = state;
+			running->confirmed = true;
+		} else if (running->state != state) {
+			forget(running);
+		}
+	}
+}
+
 uint64_t keyed_before(struct tape_scopes *live, const struct tape_function *function,
                       const struct tape_value *in)
 {
-	return keyed.ring == NULL ? 0 : state_of(live, function, in, STATE);
+	if (keyed.ring == NULL)
+		return 0;
+	if (is_confirmation(function, in, CKR_OK))
+		confirm(live, session_of(function, in), false);
+	return state_of(live, function, in, STATE);
 }
 
 static void carry_on(struct tape_scopes *live, uint64_t before,
@@ -460,6 +583,8 @@ static void carry_on(struct tape_scopes *live, uint64_t before,
 	if (part == PART_BEGIN || part == PART_FEED || part == PART_END)
 		running = find_running(function, in, before);
 	settle_secrets(live, session_of(function, in));
+	if (is_confirmation(function, in, rv))
+		confirm(live, session_of(function, in), true);
 	if (part == PART_BEGIN && rv == CKR_OK) {
 		if (running != NULL)
 			forget(running);
@@ -533,6 +658,17 @@ static bool answer_begin(struct tape_scopes *live, const struct tape_function *f
 	return true;
 }
 
+static const char *unconfirmed(const struct running *running)
+{
+	if (running->confirmed)
+		return "in the recording this was not done with the key after C_Login for it "
+		       "(CKU_CONTEXT_SPECIFIC)";
+	return has_ended(running->key, running->operations, true)
+	               ? "in the recording this was done with the key after C_Login for it only "
+	                 "(CKU_CONTEXT_SPECIFIC)"
+	               : "in the recording this was not done with the key";
+}
+
 static bool answer_feed(struct tape_scopes *live, const struct tape_function *function,
                         const struct tape_value *in, struct keyed_answer *answer)
 {
@@ -541,6 +677,8 @@ static bool answer_feed(struct tape_scopes *live, const struct tape_function *fu
 	struct running *running = find_running(function, in, state_of(live, function, in, STATE));
 	if (running == NULL)
 		return false;
+	if (!has_ended(running->key, running->operations, running->confirmed))
+		return refuse(answer, unconfirmed(running));
 	if (!take_bytes(function, in, &data, &length) ||
 	    keyed.keys->update(running->operation, NULL, 0) != CKR_OK)
 		return refuse(answer, "with this mechanism the test key takes no parts");
@@ -560,6 +698,8 @@ static bool answer_end(struct tape_scopes *live, const struct tape_function *fun
 	struct running *running = find_running(function, in, state_of(live, function, in, STATE));
 	if (running == NULL)
 		return false;
+	if (!has_ended(running->key, running->operations, running->confirmed))
+		return refuse(answer, unconfirmed(running));
 	if ((in[out].form != TAPE_V_ROOM && in[out].form != TAPE_V_QUERY) ||
 	    !take_bytes(function, in, &data, &length))
 		return refuse(answer, "such arguments are not for a test key");

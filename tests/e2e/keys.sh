@@ -132,6 +132,13 @@ record listed --list-mechanisms --sign --mechanism SHA256-RSA-PKCS --id 01 --inp
 by_key listed "$rsa" --list-mechanisms --sign --mechanism SHA384-RSA-PKCS --id 01 --input-file other.txt
 same 'another mechanism' listed.expected listed.computed
 
+# A key that wants to be confirmed each time, and a program that does so.
+openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out always.pem
+openssl pkey -in always.pem -outform DER -out always.der
+tool "$softhsm" --write-object always.der --type privkey --id 03 --label always --usage-sign --always-auth >log 2>&1
+equal always CKA_ID=03,always.pem recorded.hash other.hash --sign --mechanism RSA-PKCS --id 03
+grep -q '"userType": "CKU_CONTEXT_SPECIFIC"' always.yaml || fail 'nothing was confirmed'
+
 # What is random is verified.
 compute ECDSA "$ec" recorded.hash other.hash --sign --mechanism ECDSA --id 02 --signature-format openssl
 openssl pkeyutl -verify -inkey ec.pem -in other.hash -sigfile ECDSA.computed >log || fail "ECDSA: $(cat log)"
@@ -158,6 +165,10 @@ sign=(--sign --mechanism RSA-PKCS --id 01 --input-file)
 # Without a key; and with data that is too long, of which modules say different things.
 diverges 'divergence 1: C_Sign\b' RSA-PKCS -- "${sign[@]}" other.hash
 diverges 'the test key finds no answer' RSA-PKCS --key "$rsa" -- "${sign[@]}" other.raw
+# A key that was confirmed in the recording, and a program that does not do so: to it the key says that it need not.
+sed '/"CKA_ALWAYS_AUTHENTICATE", "room": "bool"/{n;s/"bool": true/"bool": false/}' always.yaml >never.yaml
+! cmp -s always.yaml never.yaml || fail 'always.yaml does not ask'
+diverges 'after C_Login for it only' never --key CKA_ID=03,always.pem -- "${sign[@]/01/03}" other.hash
 # To sign with a key that only decrypted; by a mechanism that the trace does not list; what is no ciphertext.
 diverges 'in this state the key began nothing of the kind' decrypt-pkcs --key "$rsa" -- "${sign[@]}" other.hash
 diverges 'the trace does not show that the slot has this mechanism' RSA-PKCS --key "$rsa" -- \
