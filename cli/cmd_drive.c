@@ -215,6 +215,7 @@ static void set_environment(const struct drive_options *options)
 
 static const char *const skipped[DRIVE_SKIPS] = {
 	[DRIVE_SYNTHETIC] = "answered by the recorder",
+	[DRIVE_INJECTED] = "with an injected fault",
 	[DRIVE_DURING] = "inside of a notification",
 	[DRIVE_WAITS] = "waiting for an event",
 	[DRIVE_WRONG_PIN] = "with a wrong PIN, which takes --destructive",

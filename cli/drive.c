@@ -316,6 +316,8 @@ static enum drive_skip reason_to_skip(const struct drive *drive, const struct dr
 	bool presents = scan_presents(call->function, call->in);
 	if (call->item->synthetic)
 		return DRIVE_SYNTHETIC;
+	if (call->item->injected)
+		return DRIVE_INJECTED;
 	if (call->item->during != 0)
 		return DRIVE_DURING;
 	/* One that was refused at once is no wait; one that an event ended waits for another now. */
@@ -331,6 +333,7 @@ static enum drive_skip reason_to_skip(const struct drive *drive, const struct dr
 
 static const char *const reasons[DRIVE_SKIPS] = {
 	[DRIVE_SYNTHETIC] = "the recorder answered it, not the module",
+	[DRIVE_INJECTED] = "a fault was injected: what it answered is not the module's",
 	[DRIVE_DURING] = "it was made inside of a notification",
 	[DRIVE_WAITS] = "it waits for an event",
 	[DRIVE_WRONG_PIN] = "wrong PINs are presented with --destructive only",

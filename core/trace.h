@@ -34,7 +34,7 @@ struct tape_item {
 	const char *name; /* CALL: the function's name; EVENT: the event's key; zero-terminated */
 	bool whole;       /* CALL, NOTIFY: the return is in it */
 	bool synthetic;   /* CALL: the recorder answered for a target that lacks the function */
-	bool injected;    /* CALL: what came of it is not, or not all, the module's own */
+	bool injected; /* CALL: what came of it is not, or not all, the module's own; delays are no fault */
 	bool has_at, has_took;
 	uint64_t at;     /* nanoseconds since the header's start */
 	uint64_t took;   /* nanoseconds */

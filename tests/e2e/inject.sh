@@ -97,6 +97,12 @@ recorded 0 C_GetAttributeValue:rv=CKR_ATTRIBUTE_TYPE_INVALID -- \
 	"values: 0x12, label '', value 0" \
 	'trusted by the impatient: no'
 
+# A live module is not asked for what was injected, but for what was only late.
+recorded 0 C_Sign:rv=CKR_DEVICE_REMOVED C_Login:delay=1us -- 'signature: 0x0, 0x32, 0 bytes'
+"$P11TAPE" drive t.yaml -m "$softhsm" --secret pin-1=1234 -v >driven 2>&1 || fail "driven: $(<driven)"
+[[ $(grep -c '^not issued: ' driven) == 1 ]] || fail "$(<driven)"
+grep -q '^not issued: C_Sign .*: a fault was injected' driven || fail "$(<driven)"
+
 # Crashes and hangs.
 recorded 139 C_Sign:crash --
 grep -q '"call": "C_Sign".*"injected": "crash"' t.yaml || fail "crash: $(<t.yaml)"
