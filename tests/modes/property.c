@@ -565,6 +565,9 @@ static void bind(struct run *run, enum tape_kind kind, uint64_t recorded, uint64
 	run->counts[index] += i == run->counts[index];
 	run->recorded[index][i] = recorded;
 	run->own[index][i] = own;
+	if (verbose && recorded != own)
+		printf("  %s: recorded handle %" PRIu64 " is %" PRIu64 "\n",
+		       run->is_live ? "the token" : "replayed", recorded, own);
 }
 
 static uint64_t own_handle(void *context, enum tape_kind kind, uint64_t recorded)
