@@ -84,7 +84,6 @@ class Lab:
     def __init__(self, scratch):
         self.scratch = pathlib.Path(scratch)
         self.tokens = None
-        self.count = 0
         if have_softhsm():
             self.tokens = self.scratch / "tokens"
             self.tokens.mkdir()
@@ -99,15 +98,9 @@ class Lab:
                         "log.level = ERROR\n")
         return str(path)
 
-    def directory(self):
-        self.count += 1
-        path = self.scratch / str(self.count)
-        path.mkdir()
-        return path
-
     def check(self, module, words, *arguments, jobs=1):
         """Run p11tape check and return its results, one dictionary a check that ran."""
-        directory = self.directory()
+        directory = pathlib.Path(tempfile.mkdtemp(dir=self.scratch))
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith(("P11TAPE", "MUTANT"))}
         environment |= {"P11TAPE_PIN": "1234", "P11TAPE_SO_PIN": "12345678"}
