@@ -102,6 +102,8 @@ static void change(struct check *c)
 	/* A token need not permit what the tables do (§4.1.2, note 8 of table 13). */
 	if (rv == CKR_TEMPLATE_INCONSISTENT || rv == CKR_ATTRIBUTE_READ_ONLY ||
 	    (rv == CKR_ATTRIBUTE_VALUE_INVALID && fact->type == CKA_PRIVATE) ||
+	    /* The PIN must be changed first (§3.2.3). */
+	    (rv == CKR_PIN_EXPIRED && fact->type == CKA_PRIVATE) ||
 	    (rv == CKR_ATTRIBUTE_TYPE_INVALID && !can_read(c, source, fact->type)))
 		check_skip(c, "the token refuses a copy with another %s: %s", fact_name(fact),
 		           check_rv_name(rv));
