@@ -23,6 +23,7 @@
 #include "cli/rules.h"
 #include "cli/run.h"
 #include "core/redact.h"
+#include "core/rotation.h"
 
 static const char usage[] =
 	"usage: p11tape record [-m MODULE] [options] -- COMMAND [ARG…]\n"
@@ -51,6 +52,10 @@ static const char usage[] =
 	"                       to be before each run\n"
 	"      --inject RULE    let calls fail, wait, crash or lack something, several times:\n"
 	"                       C_Sign:rv=CKR_DEVICE_REMOVED:when=3 (see docs/faults.md)\n"
+	"      --rotate WHEN    go on in TRACE.part2, .part3 …: behind so many bytes (100M), or\n"
+	"                       after so long (1h), or both (100M,1h)\n"
+	"      --control FILE   record while FILE does not say off: 'echo off >FILE', and\n"
+	"                       'echo on >FILE', at any time\n"
 	"      --help           print this\n"
 	"\n"
 	"Exit status: that of COMMAND; 2 where it was not started. With --twice the first\n"
@@ -293,7 +298,7 @@ static bool summarise(const char *trace, const char *program, const char *hint,
 /* ---- the command ----------------------------------------------------------------------------- */
 
 struct settings {
-	const char *module, *trace, *redact, *before;
+	const char *module, *trace, *redact, *before, *rotate, *control;
 	struct tape_buf inject; /* a rule a line */
 	bool twice;
 };
@@ -311,16 +316,21 @@ static int record_once(struct settings *settings, const struct way *way, const c
 {
 	char trace[PATH_MAX];
 	char variable[PATH_MAX];
+	char control[PATH_MAX];
 	struct tape_variables variables = { .count = 0 };
 	struct timespec start;
 	*ret_started = false;
-	if (tape_cli_new_trace(shown, trace, variable) != TAPE_EXIT_GOOD)
+	if ((settings->control != NULL && !tape_cli_absolute(settings->control, control)) ||
+	    tape_cli_new_trace(shown, trace, variable) != TAPE_EXIT_GOOD)
 		return TAPE_EXIT_BAD;
 	/* Where the recorder finds its targets each copy of it has its own beside it. */
 	tape_variables_set(&variables, "P11TAPE_MODULE", way->target == NULL ? "" : way->target);
 	tape_variables_set(&variables, "P11TAPE_TRACE", variable);
 	tape_variables_set(&variables, "P11TAPE_REDACT", settings->redact);
 	tape_variables_set_lines(&variables, "P11TAPE_INJECT", &settings->inject);
+	tape_variables_set(&variables, "P11TAPE_ROTATE", settings->rotate);
+	tape_variables_set(&variables, "P11TAPE_CONTROL",
+	                   settings->control == NULL ? NULL : control);
 	if (way->interpose != NULL)
 		tape_interpose_variables(way->interpose, &variables);
 	/* The clock that files are stamped by. */
@@ -441,10 +451,14 @@ static int parse(struct settings *settings, int argc, char **argv)
 		{ "twice", no_argument, NULL, 't' },
 		{ "before", required_argument, NULL, 'b' },
 		{ "inject", required_argument, NULL, 'i' },
+		{ "rotate", required_argument, NULL, 'R' },
+		{ "control", required_argument, NULL, 'c' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	unsigned int policy;
+	struct tape_rotation rotation;
+	struct tape_error error;
 	int option;
 	/* +: the command's own options are not ours. */
 	while ((option = getopt_long(argc, argv, "+m:o:", options, NULL)) != -1) {
@@ -467,6 +481,14 @@ static int parse(struct settings *settings, int argc, char **argv)
 			break;
 		case 'b':
 			settings->before = optarg;
+			break;
+		case 'R':
+			if (tape_rotation_read(&rotation, optarg, &error) < 0)
+				return tape_cli_fail("record: --rotate: %s", error.sentence);
+			settings->rotate = optarg;
+			break;
+		case 'c':
+			settings->control = optarg;
 			break;
 		case 'i':
 			if (!tape_cli_add_injection(&settings->inject, "record", optarg))

@@ -154,7 +154,8 @@ static int check_return(struct check *check, struct tape_half *half, struct tape
 	struct tape_value out[TAPE_MAX_ARGUMENTS];
 	struct tape_parse parse = { tape_half_arena(half), check->names, error };
 	struct tape_half *call = tape_open_find(&check->open, item->id);
-	if (call == NULL && check->summary.lost != 0)
+	if (call == NULL && (check->summary.lost != 0 ||
+	                     tape_reader_header(check->halves.reader)->continues[0] != 0))
 		return 0;
 	if (call == NULL)
 		return tape_error_set(error, TAPE_E_INVALID, item->line,

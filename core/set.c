@@ -140,7 +140,8 @@ static int take_file(struct tape_set *set, const char *first, const char *name, 
 	if (result < 0)
 		return claims_to_be_a_trace(set->path) ? result : 0;
 	const struct tape_header *header = tape_reader_header(reader);
-	if (strcmp(header->module, module) == 0 && header->pid != 0) {
+	/* What goes on from another file is no process's trace by itself. */
+	if (strcmp(header->module, module) == 0 && header->pid != 0 && header->continues[0] == 0) {
 		struct tape_member *member = add(set, name);
 		if (member == NULL)
 			result = no_memory(error);

@@ -328,6 +328,7 @@ static void read_header(struct tape_header *header, const struct tape_node *node
 	if (tape_node_get(process, "forked-after") != NULL)
 		header->forked_from = number_of(process, "forked-from", header->parent);
 	header->load = number_of(node, "load", 1);
+	header->continues = text_of(node, "continues");
 	header->module = text_of(tape_node_get(node, "module"), "path");
 	header->prefix = text_of(tape_node_get(node, "module"), "prefix");
 	header->entries = entries_of(tape_node_get(tape_node_get(node, "module"), "exports"));
@@ -466,14 +467,24 @@ bool tape_reader_torn(const struct tape_reader *reader)
 	return reader->torn;
 }
 
+/* A file that was put behind the one that it goes on from: what was open is open still. */
+static bool goes_on(const struct tape_reader *reader, const struct tape_item *item)
+{
+	return item->kind == TAPE_ITEM_HEADER && item->line != reader->header.node->line &&
+	       tape_node_get(item->node, "continues") != NULL;
+}
+
 int tape_reader_next(struct tape_reader *reader, struct tape_arena *arena,
                      struct tape_item *ret_item, struct tape_error *error)
 {
 	struct tape_node *node;
-	int result = tape_yaml_next(reader->yaml, arena, &node, error);
-	if (result <= 0)
-		return result;
-	result = read_item(ret_item, node, reader->header.names, error);
+	int result;
+	do {
+		result = tape_yaml_next(reader->yaml, arena, &node, error);
+		if (result <= 0)
+			return result;
+		result = read_item(ret_item, node, reader->header.names, error);
+	} while (result >= 0 && goes_on(reader, ret_item));
 	return result < 0 ? result : 1;
 }
 

@@ -61,6 +61,7 @@ struct tape_header {
 	uint64_t forked_from;  /* the recorded process that this one was forked from; 0 for none */
 	uint64_t forked_after; /* the last call that it had begun */
 	uint64_t load;         /* 1 for the first time the module was loaded in its process */
+	const char *continues; /* the file that this one goes on from; calls may have begun there */
 	unsigned int entries;  /* enum tape_entry bits that the module exports; 0: not said */
 	unsigned int ulong_size;
 	const struct tape_node *node;

@@ -32,6 +32,19 @@ static int read_inject(struct tape_options *options, struct tape_error *error)
 	               : tape_error_set(error, wrong.code, 0, "P11TAPE_INJECT: %s", wrong.sentence);
 }
 
+static int read_rotation(struct tape_options *options, struct tape_error *error)
+{
+	struct tape_error wrong = { 0 };
+	char text[64];
+	int result = tape_config_get(&options->config, "P11TAPE_ROTATE", text, sizeof(text), error);
+	if (result <= 0)
+		return result;
+	result = tape_rotation_read(&options->rotation, text, &wrong);
+	return result == 0
+	               ? 0
+	               : tape_error_set(error, wrong.code, 0, "P11TAPE_ROTATE: %s", wrong.sentence);
+}
+
 static int read_all(struct tape_options *options, struct tape_error *error)
 {
 	struct tape_config *config = &options->config;
@@ -53,6 +66,10 @@ static int read_all(struct tape_options *options, struct tape_error *error)
 	result = tape_config_get(config, "P11TAPE_PREFIX", options->prefix, sizeof(options->prefix),
 	                         error);
 	if (result < 0)
+		return result;
+	result = tape_config_get(config, "P11TAPE_CONTROL", options->control,
+	                         sizeof(options->control), error);
+	if (result < 0 || (result = read_rotation(options, error)) < 0)
 		return result;
 	result = read_redact(options, error);
 	return result < 0 ? result : read_inject(options, error);

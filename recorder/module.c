@@ -21,6 +21,7 @@ static struct {
 	char module[PATH_MAX]; /* as the loader found it */
 	char trace[PATH_MAX];
 	char prefix[16];
+	char control[PATH_MAX];
 	char program[256];
 	struct tape_heading heading;
 } target;
@@ -170,6 +171,9 @@ static void install(struct start *start)
 	target.heading.prefix = target.prefix;
 	target.heading.program = target.program;
 	target.heading.redact = start->options.redact;
+	target.heading.rotation = start->options.rotation;
+	memcpy(target.control, start->options.control, sizeof(target.control));
+	target.heading.control = target.control;
 	if (start->options.injections.count != 0) {
 		injections = start->options.injections;
 		tape_record_injections = &injections;

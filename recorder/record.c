@@ -49,6 +49,24 @@ static struct tape_secrets secrets; /* children go on with their parent's names 
 
 struct tape_injections *tape_record_injections;
 
+/*
+ * Another file is begun when this one is large or old enough; and a file says whether calls are recorded. Both are
+ * looked at when a call begins: `long_run` says that there is anything to look at.
+ */
+static const struct tape_heading *part_heading;
+static bool long_run;
+static bool part_first;
+static size_t part_forked_after;
+static _Atomic uint64_t file_bytes;   /* written to the file since it was begun */
+static _Atomic uint64_t file_began;   /* monotonic */
+static unsigned int file_number;      /* 1 for the first file of the part */
+static _Atomic uint64_t control_seen; /* monotonic: when the file was looked at */
+static atomic_bool off;               /* calls are not recorded now */
+static _Atomic uint64_t passed;       /* calls that were not, since a gap said so */
+
+/* How often the control file is looked at. */
+#define CONTROL_NS UINT64_C(100000000)
+
 static atomic_uint looked; /* at the limit of the file's size; nanoseconds, which wrap */
 
 /* ---- message operations ---------------------------------------------------------------------- */
@@ -165,7 +183,8 @@ static uint64_t process_start(void)
 }
 
 static void put_header(struct tape_buf *buf, const struct tape_heading *heading,
-                       const struct tape_origin *origin, bool first, size_t forked_after)
+                       const struct tape_origin *origin, bool first, size_t forked_after,
+                       const char *continues)
 {
 	char started[TAPE_TIME_ISO];
 	const char *separator = "";
@@ -191,6 +210,11 @@ static void put_header(struct tape_buf *buf, const struct tape_heading *heading,
 	if (part.load > 1) {
 		TAPE_PUT(buf, "\"load\": ");
 		tape_put_decimal(buf, part.load);
+		TAPE_PUT(buf, ", ");
+	}
+	if (continues != NULL) {
+		TAPE_PUT(buf, "\"continues\": ");
+		tape_put_quoted_lossy(buf, continues, strlen(continues));
 		TAPE_PUT(buf, ", ");
 	}
 	tape_put_module(buf, origin);
@@ -263,7 +287,7 @@ int tape_record_begin(struct tape_state *state, const struct tape_heading *headi
 		if (part.last > forked_after)
 			atomic_store(&last_id, (size_t)part.last);
 		tape_buf_init(&buf, text, sizeof(text), 64 * sizeof(text));
-		put_header(&buf, heading, &origin, first, forked_after);
+		put_header(&buf, heading, &origin, first, forked_after, NULL);
 		result = tape_file_begin(&file, &part, buf.data, buf.length, error);
 		/* A child of a process that has no trace goes on from where that one did. */
 		if (result == 0)
@@ -275,8 +299,40 @@ int tape_record_begin(struct tape_state *state, const struct tape_heading *headi
 	if (result < 0)
 		tape_tell("%s; the calls of process %d go unrecorded", error->sentence,
 		          (int)origin.pid);
+	part_heading = heading;
+	part_first = first;
+	part_forked_after = forked_after;
+	file_number = 1;
+	atomic_store(&file_bytes, 0);
+	atomic_store(&file_began, tape_clock_monotonic());
+	long_run = heading->rotation.bytes != 0 || heading->rotation.nanoseconds != 0 ||
+	           heading->control[0] != 0;
+	atomic_store(&control_seen, 0);
+	atomic_store(&passed, 0);
 	atomic_store_explicit(&state->part, ++parts, memory_order_release);
 	return 0;
+}
+
+static void write_lines(struct tape_state *state, const struct tape_buf *buf)
+{
+	tape_file_write(&file, &state->file_lock, buf->data, buf->length);
+	if (TAPE_UNLIKELY(long_run))
+		atomic_fetch_add_explicit(&file_bytes, buf->length, memory_order_relaxed);
+}
+
+/* Say how many calls went by while nothing was recorded. */
+static void write_passed(struct tape_state *state)
+{
+	char text[128];
+	struct tape_buf buf;
+	uint64_t count = atomic_exchange(&passed, 0);
+	if (count == 0)
+		return;
+	tape_buf_init(&buf, text, sizeof(text), sizeof(text));
+	TAPE_PUT(&buf, "- {\"gap\": ");
+	tape_put_decimal(&buf, count);
+	TAPE_PUT(&buf, ", \"why\": \"off\"}\n");
+	write_lines(state, &buf);
 }
 
 static void put_end(struct tape_buf *buf, struct tape_state *state, const char *why)
@@ -306,6 +362,7 @@ void tape_record_end(struct tape_state *state, const char *why)
 	struct tape_buf buf;
 	if (!tape_file_is_open(&file))
 		return;
+	write_passed(state);
 	tape_buf_init(&buf, text, sizeof(text), sizeof(text));
 	put_end(&buf, state, why);
 	tape_file_look(&file);
@@ -338,6 +395,76 @@ void tape_record_passed_through(struct tape_state *state, const char *name)
 	TAPE_PUT(&buf, "}\n");
 	tape_file_look(&file);
 	tape_file_write(&file, &state->file_lock, buf.data, buf.length);
+}
+
+/* ---- long runs ------------------------------------------------------------------------------- */
+
+static bool is_due(uint64_t now)
+{
+	const struct tape_rotation *rotation = &part_heading->rotation;
+	return (rotation->bytes != 0 && atomic_load(&file_bytes) >= rotation->bytes) ||
+	       (rotation->nanoseconds != 0 &&
+	        now - atomic_load(&file_began) >= rotation->nanoseconds);
+}
+
+/*
+ * Go on in another file. The descriptor stays the same one, so that a thread which is writing its line writes it
+ * whole, into one file or the other. Where no file can be made, this one goes on.
+ */
+static TAPE_COLD void rotate(struct tape_state *state, uint64_t now)
+{
+	struct tape_origin origin = { part_heading->program, part_heading->module, getpid(),
+		                      process_start() };
+	char text[2048];
+	struct tape_buf buf;
+	tape_lock_take(&state->file_lock);
+	if (is_due(now)) {
+		char before[NAME_MAX + 1];
+		tape_file_name(&file, before);
+		tape_buf_init(&buf, text, sizeof(text), 64 * sizeof(text));
+		put_header(&buf, part_heading, &origin, part_first, part_forked_after, before);
+		size_t header = buf.length;
+		put_end(&buf, state, "rotate");
+		if (!buf.failed && tape_file_continue(&file, file_number + 1, buf.data, header,
+		                                      buf.data + header, buf.length - header))
+			file_number++;
+		tape_buf_done(&buf);
+		atomic_store(&file_bytes, 0);
+		atomic_store(&file_began, now);
+	}
+	tape_lock_give(&state->file_lock);
+}
+
+/* What the control file says: "off" and "0" are no, and what is not there says nothing. */
+static TAPE_COLD void look_at_control(uint64_t now)
+{
+	char word[4] = "";
+	atomic_store_explicit(&control_seen, now, memory_order_relaxed);
+	int fd = open(part_heading->control, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	ssize_t got = read(fd, word, sizeof(word) - 1);
+	close(fd);
+	/* Empty while somebody is writing it. */
+	if (got > 0)
+		atomic_store(&off, word[0] == '0' || memcmp(word, "off", 3) == 0);
+}
+
+/* Whether a call that begins is recorded; another file is begun if it is time. */
+static TAPE_COLD bool is_recorded(struct tape_state *state)
+{
+	uint64_t now = tape_clock_monotonic();
+	if (part_heading->control[0] != 0 &&
+	    now - atomic_load_explicit(&control_seen, memory_order_relaxed) >= CONTROL_NS)
+		look_at_control(now);
+	if (atomic_load(&off)) {
+		atomic_fetch_add(&passed, 1);
+		return false;
+	}
+	write_passed(state);
+	if (is_due(now))
+		rotate(state, now);
+	return true;
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
@@ -447,7 +574,7 @@ static void write_call(struct tape_call *call)
 	if (TAPE_UNLIKELY(buf->failed))
 		make_partial(buf, keep);
 	TAPE_PUT(buf, "}\n");
-	tape_file_write(&file, &call->state->file_lock, buf->data, buf->length);
+	write_lines(call->state, buf);
 }
 
 static inline void put_rv(struct tape_buf *buf, CK_RV rv, uint64_t took)
@@ -608,7 +735,8 @@ tape_any_fn tape_record_enter(struct tape_call *call, unsigned int set, enum tap
 	}
 	if (TAPE_UNLIKELY(tape_record_injections != NULL))
 		choose_injections(call);
-	if (TAPE_LIKELY(tape_file_is_open(&file))) {
+	if (TAPE_LIKELY(tape_file_is_open(&file)) &&
+	    (TAPE_LIKELY(!long_run) || is_recorded(call->state))) {
 		call->part = atomic_load_explicit(&call->state->part, memory_order_relaxed);
 		call->began = tape_clock_monotonic();
 		open_call(call);
@@ -652,7 +780,7 @@ CK_RV tape_record_leave(struct tape_call *call, CK_RV rv)
 		const char *why = atomic_load_explicit(&ended, memory_order_relaxed);
 		if (TAPE_UNLIKELY(why != NULL))
 			put_end(&call->buf, call->state, why);
-		tape_file_write(&file, &call->state->file_lock, call->buf.data, call->buf.length);
+		write_lines(call->state, &call->buf);
 		size_t init = message_init[call->function - tape_functions];
 		if (TAPE_UNLIKELY(init != NO_MESSAGE))
 			note_message(call, init, written(call, rv) == CKR_OK);

@@ -16,6 +16,7 @@
 #include "core/capture.h"
 #include "core/error.h"
 #include "core/inject.h"
+#include "core/rotation.h"
 #include "core/value.h"
 #include "recorder/state.h"
 
@@ -88,6 +89,8 @@ struct tape_heading {
 	const char *prefix;          /* of its entry points */
 	bool exports[TAPE_FN_COUNT]; /* the entry points that the target has */
 	unsigned int redact;         /* the policy */
+	struct tape_rotation rotation;
+	const char *control; /* path of the file that says whether to record; "": always */
 };
 
 /*

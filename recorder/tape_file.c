@@ -467,6 +467,7 @@ int tape_file_open(struct tape_file *file, const char *pattern, const struct tap
 		return tape_error_set(error, TAPE_E_MEMORY, 0, "no memory to open a trace");
 	int result = open_pattern(file, pattern, origin, work, &part, error);
 	tape_pages_free(work, sizeof(*work));
+	memcpy(file->first, file->path, sizeof(file->first));
 	if (result == 0)
 		*ret_part = part;
 	return result;
@@ -489,6 +490,64 @@ void tape_file_close(struct tape_file *file)
 	file->rest_at = file->rest_end = file->rest_room = 0;
 	file->lost = 0;
 	file->dead = false;
+}
+
+/* ---- going on in another file ---------------------------------------------------------------- */
+
+void tape_file_name(const struct tape_file *file, char ret_name[NAME_MAX + 1])
+{
+	const char *slash = strrchr(file->path, '/');
+	const char *name = slash == NULL ? file->path : slash + 1;
+	size_t length = strnlen(name, NAME_MAX);
+	memcpy(ret_name, name, length);
+	ret_name[length] = 0;
+}
+
+bool tape_file_continue(struct tape_file *file, unsigned int number, const char *header,
+                        size_t length, const char *end, size_t end_length)
+{
+	char path[PATH_MAX];
+	char text[32];
+	struct tape_buf name;
+	struct tape_buf suffix;
+	struct stat status;
+	int fd = atomic_load(&file->fd);
+	/* What is not written yet belongs to this file. */
+	if (fd < 0 || file->rest != NULL || file->lost != 0 || file->dead ||
+	    !is_this_file(file, fd))
+		return false;
+	tape_buf_init(&suffix, text, sizeof(text), sizeof(text));
+	TAPE_PUT(&suffix, ".part");
+	tape_put_decimal(&suffix, number);
+	tape_buf_init(&name, path, sizeof(path), sizeof(path));
+	put_with_suffix(&name, file->first, &suffix);
+	tape_put_char(&name, 0);
+	if (name.failed)
+		return false;
+	int next = open(path,
+	                O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
+	                0600);
+	if (next < 0)
+		return false;
+	fchmod(next, 0600);
+	/* Out of the way of the program's own, as the first one is. */
+	int old = fcntl(fd, F_DUPFD_CLOEXEC, file->home);
+	bool good = old >= 0 && fstat(next, &status) == 0 &&
+	            tape_write_quietly(next, header, length) == (long)length &&
+	            dup3(next, fd, O_CLOEXEC) == fd;
+	close(next);
+	if (good)
+		tape_write_quietly(old, end, end_length);
+	else
+		unlink(path);
+	if (old >= 0)
+		close(old);
+	if (!good)
+		return false;
+	file->device = status.st_dev;
+	file->inode = status.st_ino;
+	memcpy(file->path, path, name.length);
+	return true;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

@@ -42,9 +42,10 @@ struct tape_file {
 	ino_t inode;
 	char *rest; /* what is still to be written of a torn line */
 	size_t rest_at, rest_end, rest_room;
-	uint64_t lost;       /* lines that were not written, since the last gap */
-	int why;             /* errno of the last failure */
-	char path[PATH_MAX]; /* absolute */
+	uint64_t lost;        /* lines that were not written, since the last gap */
+	int why;              /* errno of the last failure */
+	char path[PATH_MAX];  /* absolute */
+	char first[PATH_MAX]; /* of the first file, of which this one is a continuation */
 	char base
 		[PATH_MAX]; /* working directory when the first file of this process tree was opened */
 };
@@ -70,6 +71,17 @@ TAPE_MUST_CHECK int tape_file_open(struct tape_file *file, const char *pattern,
  */
 TAPE_MUST_CHECK int tape_file_begin(struct tape_file *file, const struct tape_part *part,
                                     const char *header, size_t length, struct tape_error *error);
+
+/*
+ * Go on in another file beside this one, NAME.partN.EXT, that begins with `header`, under the descriptor that this
+ * one had; this one gets `end` behind its last line. Returns false where that is not possible, and then nothing has
+ * changed. Under the lock.
+ */
+bool tape_file_continue(struct tape_file *file, unsigned int number, const char *header,
+                        size_t length, const char *end, size_t end_length);
+
+/* The name of the file that lines go to now, without its directory. */
+void tape_file_name(const struct tape_file *file, char ret_name[NAME_MAX + 1]);
 
 /* Give back the descriptor (if it still is this file's) and memory. */
 void tape_file_close(struct tape_file *file);

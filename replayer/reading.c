@@ -518,6 +518,7 @@ bool reading_open(void)
 	/* In one lane for all, a thread that is early would be a wrong one. Lenient mode has lanes of its own. */
 	engine.lanes |=
 		engine.options.mode == MODE_STRICT && (engine.overlaps || engine.options.ordered);
+	engine.gaps = tape_reader_header(engine.reader)->continues[0] != 0;
 	engine.only_list = tape_reader_header(engine.reader)->entries == TAPE_ENTRY_LIST;
 	tape_arena_init(&engine.item, NULL, 0, TAPE_MAX_ITEM);
 	if (engine.options.mode != MODE_STRICT)

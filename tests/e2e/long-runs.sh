@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# What programs that run for days need: a trace that goes on in other files, and recording that is switched off and
+# on while they run.
+# shellcheck disable=SC1091,SC2154 # lib.sh
+. "$(dirname "$0")/lib.sh"
+need pkcs11-tool python3
+new_token long
+threads=$P11TAPE_BUILD_DIR/tests/threads
+
+# The parts of a trace in their order, as one.
+whole() { # STEM
+	local number=2
+	cat "$1.yaml"
+	while [[ -e $1.part$number.yaml ]]; do
+		cat "$1.part$number.yaml"
+		number=$((number + 1))
+	done
+}
+calls() { "$P11TAPE" validate "$1" | sed -n 's/.*: \([0-9]*\) calls.*/\1/p'; }
+
+# Sixteen threads, whose calls begin in one file and return in another.
+run direct "$threads" "$softhsm" 16 50
+run once "$P11TAPE" record -o once.yaml -- "$threads" "$softhsm" 16 50
+run parts "$P11TAPE" record --rotate 20K -o parts.yaml -- "$threads" "$softhsm" 16 50
+same 'the run in parts' direct.out parts.out
+[[ -e parts.part5.yaml ]] || fail "there are not enough parts: $(ls)"
+for part in parts.part*.yaml; do
+	"$P11TAPE" validate "$part" >said || fail "$part: $(<said)"
+	head -n 1 "$part" | grep -q '"continues": "parts\.' || fail "$part does not say what it goes on from"
+	[[ $(stat -c %a "$part") == 600 ]] || fail "$part is not private"
+	size=$(stat -c %s "$part")
+	[[ $size -lt 60000 ]] || fail "$part has $size bytes"
+done
+tail -n 20 parts.yaml | grep -q '^- {"end": "rotate"' || fail 'the first part has no end'
+whole parts >all.yaml
+"$P11TAPE" validate all.yaml >said || fail "the parts as one: $(<said)"
+[[ $(calls all.yaml) == "$(calls once.yaml)" ]] || fail "$(calls all.yaml) calls in parts, $(calls once.yaml) at once"
+mv tokens away
+run replayed "$P11TAPE" replay --mode strict all.yaml -- "$threads" "$softhsm" 16 50
+same 'the replay of the parts' parts.out replayed.out
+[[ $(<replayed.status) == 0 ]] || fail "replay: $(<replayed.out)"
+mv away tokens
+# A part alone can be read, though calls return in it that began before.
+"$P11TAPE" show parts.part3.yaml >part.txt || fail 'a part cannot be shown'
+"$P11TAPE" replay parts.yaml -- true 2>said || true
+grep -q 'did not load' said || fail "the first part is no trace of its own: $(<said)"
+
+await() { # LINE FILE
+	for ((i = 0; i < 400; i++)); do
+		! grep -q "$1" "$2" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	fail "$1 did not come"
+}
+# By time; and where no file can be made it goes on in the first one.
+cat >slowly.py <<'END'
+import ctypes, sys, time, os
+module = ctypes.CDLL(sys.argv[1])
+module.C_Initialize(None)
+info = ctypes.create_string_buffer(256)
+for step in sys.stdin:
+    for i in range(20):
+        module.C_GetInfo(info)
+    print(step.strip(), flush=True)
+module.C_Finalize(None)
+END
+"$P11TAPE" record --rotate 1s -o timed.yaml -- python3 slowly.py "$softhsm" < <(echo one; await one timed.out; sleep 1.1; echo two) >timed.out
+[[ -e timed.part2.yaml ]] || fail 'a second did not end the first file'
+[[ $(calls timed.yaml) == 21 && $(calls timed.part2.yaml) == 21 ]] ||
+	fail "by time: $(calls timed.yaml) and $(calls timed.part2.yaml) calls"
+touch stuck.part2.yaml
+run stuck "$P11TAPE" record --rotate 10K -o stuck.yaml -- "$threads" "$softhsm" 2 20
+same 'the run that could not go on elsewhere' <("$threads" "$softhsm" 2 20) stuck.out
+[[ ! -s stuck.part2.yaml && ! -e stuck.part3.yaml ]] || fail 'a file that was there was taken'
+"$P11TAPE" validate stuck.yaml >said || fail "where no file can be made: $(<said)"
+
+# Off and on. The program says when it has made its calls, so that the file changes between them; the recorder looks
+# ten times a second.
+steps() {
+	echo first
+	await first switched.out
+	echo off >control
+	sleep 0.3
+	echo second
+	await second switched.out
+	echo on >control
+	sleep 0.3
+	echo third
+}
+echo on >control
+"$P11TAPE" record --control control -o switched.yaml -- python3 slowly.py "$softhsm" < <(steps) >switched.out
+[[ $(<switched.out) == $'first\nsecond\nthird' ]] || fail "switched: $(<switched.out)"
+grep -q '^- {"gap": 20, "why": "off"}$' switched.yaml || fail "no gap of 20 calls: $(grep gap switched.yaml)"
+[[ $(calls switched.yaml) == 42 ]] || fail "switched: $(calls switched.yaml) calls, not 42"
+# Switched off from the beginning: all that is there is how many calls there were.
+echo 0 >control
+"$P11TAPE" record --control control -o nothing.yaml -- python3 slowly.py "$softhsm" < <(echo one) >nothing.out
+grep -q '^- {"gap": 22, "why": "off"}$' nothing.yaml || fail "off: $(<nothing.yaml)"
+
+# What is no size and no time.
+for wrong in '' 0 10 10X 1h,1m '100M,' M100 99999999999G; do
+	! "$P11TAPE" record --rotate "$wrong" -- true 2>said || fail "--rotate '$wrong' is taken"
+	grep -q 'a size (100M), a time (1h)' said || fail "--rotate '$wrong' says: $(<said)"
+done
+! P11TAPE_MODULE=$softhsm P11TAPE_ROTATE=soon pkcs11-tool --module "$P11TAPE_RECORDER_SO" -L >said 2>&1 ||
+	fail 'the module takes P11TAPE_ROTATE=soon'
+grep -q "P11TAPE_ROTATE: it is a size" said || fail "the module says: $(<said)"
