@@ -29,9 +29,16 @@ struct job {
 	const struct check_row *row;
 	struct outcome *outcome; /* shared with the process */
 	uint64_t began;
+	uint64_t look;  /* when its trace is looked at again */
+	uint64_t alive; /* when that had grown */
+	off_t written;
 	bool hung;
 	char directory[64]; /* of its trace and what it prints */
 };
+
+/* A check whose calls come back may take so much more time: tokens are slow, and machines busy. */
+#define PATIENCE 12
+#define LOOKS 4 /* at a check, in the time that it may take */
 
 struct run {
 	const struct target *target;
@@ -91,6 +98,9 @@ static void start(struct run *run, struct job *job, const struct check_row *row,
 	job->row = row;
 	job->hung = false;
 	job->began = tape_clock_monotonic();
+	job->alive = job->began;
+	job->look = job->began + (uint64_t)run->options->timeout * SECOND / LOOKS;
+	job->written = 0;
 	fflush(NULL);
 	job->pid = fork();
 	if (job->pid != 0)
@@ -244,12 +254,26 @@ static void finish(struct run *run, struct job *job, int status)
 		*job->outcome = result.outcome;
 }
 
+/* Say whether a check's time is up: that of its last call, if it is recorded, and a multiple of it for all. */
+static bool is_over(const struct run *run, struct job *job, uint64_t now)
+{
+	char path[128];
+	struct stat status;
+	uint64_t limit = (uint64_t)run->options->timeout * SECOND;
+	snprintf(path, sizeof(path), "%s/" TRACE, job->directory);
+	if (stat(path, &status) == 0 && status.st_size > job->written) {
+		job->written = status.st_size;
+		job->alive = now;
+	}
+	job->look = now + limit / LOOKS;
+	return now - job->alive >= limit || now - job->began >= PATIENCE * limit;
+}
+
 /* Wait for any check to end; kill those whose time is up. */
 static void wait_for_one(struct run *run)
 {
 	for (;;) {
 		uint64_t now = tape_clock_monotonic();
-		uint64_t limit = (uint64_t)run->options->timeout * SECOND;
 		uint64_t next = SECOND;
 		bool any = false;
 		for (unsigned int i = 0; i < run->job_count; i++) {
@@ -260,12 +284,12 @@ static void wait_for_one(struct run *run)
 			if (waitpid(job->pid, &status, WNOHANG) == job->pid) {
 				finish(run, job, status);
 				any = true;
-			} else if (now - job->began >= limit) {
+			} else if (now >= job->look && is_over(run, job, now)) {
 				job->hung = true;
 				kill(-job->pid, SIGKILL);
 				kill(job->pid, SIGKILL);
-			} else if (job->began + limit - now < next) {
-				next = job->began + limit - now;
+			} else if (job->look > now && job->look - now < next) {
+				next = job->look - now;
 			}
 		}
 		if (any)

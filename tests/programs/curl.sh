@@ -5,6 +5,7 @@
 # machine.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=all
 program=curl
 need_engine
 use_softhsm

@@ -5,6 +5,7 @@
 # several, and the package's own tests.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=yes
 sources=/usr/share/gocode
 package=$sources/src/github.com/miekg/pkcs11
 program='Go + miekg/pkcs11'

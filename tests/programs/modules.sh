@@ -5,6 +5,7 @@
 # daemon, and without.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=all
 program=pkcs11-tool
 need_all pkcs11-tool gnome-keyring-daemon
 tool=(pkcs11-tool --module {})

@@ -5,6 +5,7 @@
 # of NSS's own softokn beside the one that NSS works with.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=all
 program=certutil
 make_nss
 db=(-d "sql:$work/nss")

@@ -4,6 +4,7 @@
 # OpenDNSSEC's libhsm with SoftHSM2: ods-hsmutil, and ods-hsmspeed, whose threads share nothing but the module.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=yes
 program=ods-hsmutil
 need_all ods-hsmutil ods-hsmspeed
 

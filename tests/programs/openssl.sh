@@ -5,6 +5,7 @@
 # key agreement; s_server and s_client, each with a live peer.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=yes
 program='openssl + engine_pkcs11'
 need_engine
 use_softhsm

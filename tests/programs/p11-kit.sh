@@ -5,6 +5,7 @@
 # can initialise; anchors of our own in the trust module.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=all
 program=p11-kit
 proxy=$multiarch/p11-kit-proxy.so
 tool=(pkcs11-tool --module "$proxy")

@@ -4,6 +4,7 @@
 # A script of ours for PyKCS11 with SoftHSM2.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
+drives=all
 program='Python + PyKCS11'
 python=/usr/bin/python3 # Debian's, whichever comes first in PATH
 need_all "$python"

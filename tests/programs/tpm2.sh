@@ -78,5 +78,5 @@ row test --cannot 'it takes what it encrypts from rand(), and so does the module
 row ssh-keygen --program ssh-keygen -- ssh-keygen -D {}
 row p11tool --program p11tool -- without_lines "$its_own" p11tool --provider {} --login --set-pin "$user_pin" --list-all 'pkcs11:token=tpmtok'
 row p11tool-mechanisms --program p11tool -- without_lines "$its_own" p11tool --provider {} --list-mechanisms 'pkcs11:token=tpmtok'
-P11TAPE_PIN=$user_pin P11TAPE_SO_PIN=$so_pin baseline tpm2-pkcs11 --token tpmtok --jobs 1
+P11TAPE_PIN=$user_pin P11TAPE_SO_PIN=$so_pin baseline tpm2-pkcs11 --token tpmtok --jobs 1 --timeout 20
 exit "${failed:-0}"
