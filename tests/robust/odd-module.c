@@ -4,7 +4,8 @@
  * they do is said by the environment, read when the module is loaded:
  *
  *   ODD_FUNCTION, ODD_DOES  the first function to do it, and what: segv, abort, exit, _exit, hang, kill; or
- *                           nonsense: CKR_BUFFER_TOO_SMALL, and another length in its last argument each time
+ *                           nonsense: CKR_BUFFER_TOO_SMALL, and another length in its last argument each time;
+ *                           slow: after a twentieth of a second, as usual
  *   ODD_HOOK                the address of an odd_hook (robust.h) in the program that loads us: every
  *                           function asks it what to do and to return; when the module is unloaded it
  *                           is called once more, for TAPE_FN_COUNT
@@ -102,7 +103,9 @@ static CK_RV serve(enum tape_function_id function, const uintptr_t *words, size_
 {
 	if (function == victim && strcmp(deed, "nonsense") == 0)
 		return give_nonsense((CK_ULONG *)words[count - 1]);
-	if (function == victim)
+	if (function == victim && strcmp(deed, "slow") == 0)
+		usleep(50000);
+	else if (function == victim)
 		do_deed();
 	if (hook != NULL) {
 		CK_RV rv = hook(function, words);
