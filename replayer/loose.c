@@ -1717,21 +1717,25 @@ uint64_t loose_fresh_object(uint64_t session)
 	return number;
 }
 
+/* A call that somebody may wait for: one that changed something, or did not return. */
+static bool may_be_missed(const struct entry *entry)
+{
+	return entry->used == 0 && (entry->changes != 0 ||
+	                            (entry->record->return_at == NOT_YET && !entry->record->left));
+}
+
 const struct record *loose_missing(uint64_t position)
 {
 	struct loose *loose = engine.loose;
-	while (loose->missing < loose->count && (loose->entries[loose->missing].used != 0 ||
-	                                         !loose->entries[loose->missing].changes))
+	while (loose->missing < loose->count && !may_be_missed(&loose->entries[loose->missing]))
 		loose->missing++;
 	for (size_t i = loose->missing; i < loose->count; i++) {
 		const struct record *record = loose->entries[i].record;
 		if (record->call_at >= position)
 			break;
-		if (loose->entries[i].used != 0)
-			continue;
 		/* At the end, those that others hang in have to have come, too. */
-		if ((loose->entries[i].changes && record->return_at < position) ||
-		    (position == UINT64_MAX && record->return_at == NOT_YET && !record->left))
+		if (may_be_missed(&loose->entries[i]) &&
+		    (record->return_at < position || position == UINT64_MAX))
 			return record;
 	}
 	return NULL;
