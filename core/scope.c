@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/redact.h"
+#include "core/mix.h"
 #include "core/varies.h"
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -112,37 +112,20 @@ enum mark {
 	MARK_RESTORED,
 };
 
-/* Never 0, which stands for nothing. */
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	uint64_t x = (a ^ (b + 0x9e3779b97f4a7c15u + (a << 6) + (a >> 2))) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ (x >> 30)) * 0x94d049bb133111ebu;
-	x ^= x >> 31;
-	return x == 0 ? 1 : x;
-}
-
-static uint64_t mix_bytes(uint64_t hash, const void *data, size_t length)
-{
-	static const uint64_t key[2] = { 3, 5 };
-	uint64_t of_data[2];
-	tape_siphash(key, data, length, of_data);
-	return mix(mix(hash, of_data[0]), length);
-}
-
 static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
 {
 	bool has_bytes = false;
 	bool has_number = false;
 	switch ((enum tape_form)value->form) {
 	case TAPE_V_NULL: /* nothing, however it is said */
-		return mix(mix(hash, TAPE_V_BYTES), 0);
+		return tape_mix(tape_mix(hash, TAPE_V_BYTES), 0);
 	case TAPE_V_NUMBER:
 	case TAPE_V_LENGTH:
 		has_number = true;
 		break;
 	case TAPE_V_BYTES:
 		if (value->length == 0)
-			return mix(mix(hash, TAPE_V_BYTES), 0);
+			return tape_mix(tape_mix(hash, TAPE_V_BYTES), 0);
 		has_bytes = true;
 		break;
 	case TAPE_V_RAW:
@@ -152,14 +135,14 @@ static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
 	default:
 		break;
 	}
-	hash = mix(mix(hash, value->form), value->tag);
+	hash = tape_mix(tape_mix(hash, value->form), value->tag);
 	if (has_number)
-		hash = mix(hash, value->number);
+		hash = tape_mix(hash, value->number);
 	if (has_bytes)
-		hash = mix_bytes(hash, value->data, value->length);
+		hash = tape_mix_bytes(hash, value->data, value->length);
 	if (value->form == TAPE_V_LIST || value->form == TAPE_V_RECORD ||
 	    value->form == TAPE_V_MECHANISM) {
-		hash = mix(hash, value->count);
+		hash = tape_mix(hash, value->count);
 		for (size_t i = 0; i < value->count; i++)
 			hash = mix_value(hash, tape_value_child(value, i));
 	}
@@ -243,7 +226,7 @@ static size_t add_slot(struct tape_scopes *scopes, uint64_t number)
 	}
 	scopes->slot_count++;
 	scopes->slots[index] =
-		(struct tape_scope_slot){ .number = number, .epoch = mix(scopes->era, 0) };
+		(struct tape_scope_slot){ .number = number, .epoch = tape_mix(scopes->era, 0) };
 	return index;
 }
 
@@ -285,7 +268,7 @@ static struct tape_scope_session *know_session(struct tape_scopes *scopes, uint6
 	struct tape_scope_session *session = find_session(scopes, number);
 	if (session != NULL)
 		return session;
-	session = add_session(scopes, number, mix(number, MARK_STRANGER), UNKNOWN_SLOT);
+	session = add_session(scopes, number, tape_mix(number, MARK_STRANGER), UNKNOWN_SLOT);
 	if (session != NULL)
 		session->lives = false;
 	return session;
@@ -294,7 +277,7 @@ static struct tape_scope_session *know_session(struct tape_scopes *scopes, uint6
 /* Modules number the objects of each slot by themselves; p11-kit's proxy passes such numbers on. */
 static uint64_t object_key(const struct tape_scopes *scopes, size_t slot, uint64_t number)
 {
-	return mix(slot == NOWHERE ? UNKNOWN_SLOT : scopes->slots[slot].number, number);
+	return tape_mix(slot == NOWHERE ? UNKNOWN_SLOT : scopes->slots[slot].number, number);
 }
 
 static struct tape_scope_object *find_object(const struct tape_scopes *scopes, size_t slot,
@@ -398,17 +381,17 @@ static void set(struct tape_scope_value *value, uint64_t hash, uint32_t line)
 static uint64_t epoch_of(const struct tape_scopes *scopes, uint64_t session_number)
 {
 	const struct tape_scope_session *session = find_session(scopes, session_number);
-	return session == NULL ? mix(scopes->era, 0) : scopes->slots[session->slot].epoch;
+	return session == NULL ? tape_mix(scopes->era, 0) : scopes->slots[session->slot].epoch;
 }
 
 uint64_t tape_scope_session(struct tape_scopes *scopes, uint64_t number)
 {
 	const struct tape_scope_session *session = find_session(scopes, number);
 	if (session == NULL)
-		return mix(number, MARK_STRANGER);
-	if (session->lives || session->identity == mix(number, MARK_STRANGER))
+		return tape_mix(number, MARK_STRANGER);
+	if (session->lives || session->identity == tape_mix(number, MARK_STRANGER))
 		return session->identity;
-	return mix(session->identity, MARK_CLOSED);
+	return tape_mix(session->identity, MARK_CLOSED);
 }
 
 static size_t slot_of_session(const struct tape_scopes *scopes, uint64_t number)
@@ -424,7 +407,7 @@ uint64_t tape_scope_object(struct tape_scopes *scopes, uint64_t session, uint64_
 	const struct tape_scope_object *object =
 		find_object(scopes, slot_of_session(scopes, session), number);
 	return object != NULL ? object->identity
-	                      : mix(mix(number, epoch_of(scopes, session)), MARK_FOUND);
+	                      : tape_mix(tape_mix(number, epoch_of(scopes, session)), MARK_FOUND);
 }
 
 bool tape_scope_session_lives(const struct tape_scopes *scopes, uint64_t number)
@@ -462,8 +445,8 @@ bool tape_scope_find(const struct tape_scopes *scopes, uint64_t identity, uint64
 static uint64_t objects_hash(const struct tape_scopes *scopes, const struct tape_scope_slot *slot)
 {
 	if (slot == NULL)
-		return mix(mix(scopes->era, 0), 0);
-	return mix(slot->epoch, slot->kept + mix(slot->passing, 0) - mix(0, 0));
+		return tape_mix(tape_mix(scopes->era, 0), 0);
+	return tape_mix(slot->epoch, slot->kept + tape_mix(slot->passing, 0) - tape_mix(0, 0));
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -476,17 +459,17 @@ static uint64_t session_of(const struct tape_function *function, const struct ta
 uint64_t tape_scope_fed(struct tape_scopes *scopes, const struct tape_function *function,
                         const struct tape_value *in)
 {
-	uint64_t hash = mix((uint64_t)(function - tape_functions), 0);
+	uint64_t hash = tape_mix((uint64_t)(function - tape_functions), 0);
 	for (size_t i = 0; i < function->count; i++) {
 		const struct tape_shape *shape = &tape_shapes[function->arguments[i].kind];
 		bool is_room = (shape->traits & TAPE_T_OUT) != 0 &&
 		               shape->codec != TAPE_C_MECHANISM && shape->codec != TAPE_C_PARAMETER;
 		if ((int)i == function->lane || is_room || (shape->traits & TAPE_T_ANY) != 0)
 			continue;
-		hash = mix(hash, i);
+		hash = tape_mix(hash, i);
 		if (function->arguments[i].kind == TAPE_K_OBJECT)
-			hash = mix(hash, tape_scope_object(scopes, session_of(function, in),
-			                                   in[i].number));
+			hash = tape_mix(hash, tape_scope_object(scopes, session_of(function, in),
+			                                        in[i].number));
 		else
 			hash = mix_value(hash, &in[i]);
 	}
@@ -517,14 +500,15 @@ static void add_operation(const struct tape_scopes *scopes, const struct operati
 {
 	if (operation->hash == 0)
 		return;
-	uint64_t hash = mix(mix(operation->hash, index), 0);
+	uint64_t hash = tape_mix(tape_mix(operation->hash, index), 0);
 	const struct tape_scope_object *key = find_object(scopes, slot, operation->key);
 	if (operation->key != 0 && key != NULL) {
-		hash = mix(mix(hash, key->identity), key->lives ? key->state.hash : MARK_LOST);
+		hash = tape_mix(tape_mix(hash, key->identity),
+		                key->lives ? key->state.hash : MARK_LOST);
 		if (key->state.line > value->line)
 			value->line = key->state.line;
 	}
-	value->hash = mix(value->hash, hash);
+	value->hash = tape_mix(value->hash, hash);
 	if (operation->line > value->line)
 		value->line = operation->line;
 }
@@ -535,11 +519,11 @@ static void add_object_state(const struct tape_scopes *scopes, size_t slot, uint
 	const struct tape_scope_object *object = find_object(scopes, slot, number);
 	if (object == NULL)
 		return;
-	value->hash = mix(value->hash, object->lives ? object->state.hash : MARK_LOST);
+	value->hash = tape_mix(value->hash, object->lives ? object->state.hash : MARK_LOST);
 	if (object->state.line > value->line)
 		value->line = object->state.line;
 	if (!is_of_this_sitting(scopes, object)) {
-		value->hash = mix(value->hash, scopes->slots[object->slot].sitting);
+		value->hash = tape_mix(value->hash, scopes->slots[object->slot].sitting);
 		value->line = scopes->slots[object->slot].objects.line;
 	}
 }
@@ -601,8 +585,8 @@ static void read_nested(void *context, const struct tape_field *field,
 	struct reading *reading = context;
 	(void)field;
 	reading->value->hash =
-		mix(reading->value->hash,
-	            tape_scope_object(reading->scopes, reading->session, handle->number));
+		tape_mix(reading->value->hash,
+	                 tape_scope_object(reading->scopes, reading->session, handle->number));
 	add_object_state(reading->scopes, slot_of_session(reading->scopes, reading->session),
 	                 handle->number, reading->value);
 }
@@ -621,7 +605,7 @@ void tape_scope_read(struct tape_scopes *scopes, const struct tape_function *fun
 	if (slot != NULL) {
 		ret_values[TAPE_SCOPE_LOGIN] = slot->login;
 		set(&ret_values[TAPE_SCOPE_PINS],
-		    slot->pins.hash ^ slot->tries[USER_OTHER] ^ mix(slot->tries[USER_SO], 0),
+		    slot->pins.hash ^ slot->tries[USER_OTHER] ^ tape_mix(slot->tries[USER_SO], 0),
 		    slot->pins.line);
 		ret_values[TAPE_SCOPE_SESSIONS] = slot->sessions;
 		ret_values[TAPE_SCOPE_OBJECTS].line = slot->objects.line;
@@ -654,10 +638,10 @@ unsigned int tape_scope_reads(const struct tape_function *function, const struct
 
 uint64_t tape_scope_key(const struct tape_scope_value values[TAPE_SCOPES], unsigned int mask)
 {
-	uint64_t hash = mix(mask, 0);
+	uint64_t hash = tape_mix(mask, 0);
 	for (unsigned int i = 0; i < TAPE_SCOPES; i++)
 		if ((mask & (1u << i)) != 0)
-			hash = mix(hash, values[i].hash);
+			hash = tape_mix(hash, values[i].hash);
 	return hash;
 }
 
@@ -714,9 +698,9 @@ static void share(struct tape_scopes *scopes, struct tape_scope_object *object, 
 static void edit(struct tape_scopes *scopes, struct tape_scope_object *object, uint64_t by,
                  uint32_t line)
 {
-	set(&object->state, mix(object->state.hash, by), line);
+	set(&object->state, tape_mix(object->state.hash, by), line);
 	if (object->made || object->share != 0)
-		share(scopes, object, mix(object->identity, object->state.hash), line);
+		share(scopes, object, tape_mix(object->identity, object->state.hash), line);
 }
 
 static void lose(struct tape_scopes *scopes, struct tape_scope_object *object, uint32_t line)
@@ -728,7 +712,7 @@ static void lose(struct tape_scopes *scopes, struct tape_scope_object *object, u
 		scopes->sessions[object->owner].owned--;
 	object->state.line = line;
 	/* One that was made here is as if it had never been; one that was found is missing from now on. */
-	share(scopes, object, object->made ? 0 : mix(object->identity, MARK_LOST), line);
+	share(scopes, object, object->made ? 0 : tape_mix(object->identity, MARK_LOST), line);
 }
 
 /* CKA_TOKEN of a template; `other` where it does not say. */
@@ -781,7 +765,7 @@ static void make(struct tape_scopes *scopes, const struct tape_scope_call *call,
 		storage = STORAGE_UNKNOWN;
 	bool nobody = scopes->slots[slot].login.hash == 0;
 	struct tape_scope_object *object =
-		add_object(scopes, handle, mix(mix(call->self, number), MARK_MADE), slot);
+		add_object(scopes, handle, tape_mix(tape_mix(call->self, number), MARK_MADE), slot);
 	if (object == NULL)
 		return;
 	object->owner = owner;
@@ -789,7 +773,7 @@ static void make(struct tape_scopes *scopes, const struct tape_scope_call *call,
 	object->storage = storage;
 	object->made = true;
 	object->is_public = nobody;
-	share(scopes, object, mix(object->identity, 0), call->line);
+	share(scopes, object, tape_mix(object->identity, 0), call->line);
 }
 
 static void find_one(struct tape_scopes *scopes, const struct tape_scope_session *session,
@@ -802,10 +786,11 @@ static void find_one(struct tape_scopes *scopes, const struct tape_scope_session
 		return;
 	uint64_t identity = handle->tag;
 	if (identity == 0)
-		identity = mix(mix(handle->number, scopes->slots[slot].epoch), MARK_FOUND);
+		identity =
+			tape_mix(tape_mix(handle->number, scopes->slots[slot].epoch), MARK_FOUND);
 	/* The number of one that was lost is used again. */
 	if (handle->tag == 0 && current)
-		identity = mix(identity, known->identity);
+		identity = tape_mix(identity, known->identity);
 	struct tape_scope_object *object = add_object(scopes, handle->number, identity, slot);
 	if (object != NULL)
 		object->is_public = scopes->slots[slot].login.hash == 0;
@@ -827,7 +812,7 @@ static void log_out(struct tape_scopes *scopes, size_t index, uint32_t line)
 		if (scopes->objects[i].slot == index && scopes->objects[i].lives &&
 		    !scopes->objects[i].is_public)
 			edit(scopes, &scopes->objects[i], MARK_LOGOUT, line);
-	slot->epoch = mix(mix(slot->epoch, MARK_LOGOUT), slot->kept);
+	slot->epoch = tape_mix(tape_mix(slot->epoch, MARK_LOGOUT), slot->kept);
 	slot->objects.line = line;
 }
 
@@ -838,8 +823,8 @@ static void close_session(struct tape_scopes *scopes, struct tape_scope_session 
 	size_t slot = session->slot;
 	memset(session->operations, 0, sizeof(session->operations));
 	if (!session->lives) {
-		if (session->identity == mix(session->number, MARK_STRANGER))
-			session->identity = mix(session->identity, MARK_CLOSED);
+		if (session->identity == tape_mix(session->number, MARK_STRANGER))
+			session->identity = tape_mix(session->identity, MARK_CLOSED);
 		return;
 	}
 	session->lives = false;
@@ -866,8 +851,8 @@ static void close_session(struct tape_scopes *scopes, struct tape_scope_session 
 	 * That handles outlive the last session nobody says (PKCS#11 3.2 §3.4.1): SoftHSM2 gives the same numbers out
 	 * again, for other objects.
 	 */
-	scopes->slots[slot].sitting = mix(scopes->slots[slot].epoch, MARK_CLOSED);
-	scopes->slots[slot].epoch = mix(scopes->slots[slot].sitting, scopes->slots[slot].kept);
+	scopes->slots[slot].sitting = tape_mix(scopes->slots[slot].epoch, MARK_CLOSED);
+	scopes->slots[slot].epoch = tape_mix(scopes->slots[slot].sitting, scopes->slots[slot].kept);
 	scopes->slots[slot].objects.line = line;
 }
 
@@ -893,19 +878,19 @@ static void log_in(struct tape_scopes *scopes, const struct tape_scope_call *cal
 		if (call->rv == CKR_USER_ALREADY_LOGGED_IN ||
 		    call->rv == CKR_USER_ANOTHER_ALREADY_LOGGED_IN)
 			return;
-		*tries = mix(mix(*tries, call->fed), call->rv);
+		*tries = tape_mix(tape_mix(*tries, call->fed), call->rv);
 		slot->pins.line = call->line;
 		return;
 	}
 	*tries = 0;
 	if (type != CKU_CONTEXT_SPECIFIC) {
-		set(&slot->login, mix(slot->login.hash, who), call->line);
+		set(&slot->login, tape_mix(slot->login.hash, who), call->line);
 		return;
 	}
 	/* Of the operations that wait for it. */
 	for (size_t i = 0; i < TAPE_OPERATIONS; i++)
 		if (session->operations[i].hash != 0) {
-			session->operations[i].hash = mix(session->operations[i].hash, who);
+			session->operations[i].hash = tape_mix(session->operations[i].hash, who);
 			session->operations[i].line = call->line;
 		}
 }
@@ -925,7 +910,7 @@ static void change_pins(struct tape_scopes *scopes, const struct tape_scope_call
 	if (slot == NOWHERE)
 		return;
 	struct tape_scope_value *pins = &scopes->slots[slot].pins;
-	set(pins, mix(mix(pins->hash, call->fed), call->rv), call->line);
+	set(pins, tape_mix(tape_mix(pins->hash, call->fed), call->rv), call->line);
 }
 
 /* ---- the life of a module -------------------------------------------------------------------- */
@@ -954,10 +939,10 @@ static void end_life(struct tape_scopes *scopes, uint32_t line)
 static void begin_life(struct tape_scopes *scopes, const struct tape_scope_call *call)
 {
 	end_life(scopes, call->line);
-	set(&scopes->life, mix(call->fed, MARK_LIFE), call->line);
-	scopes->era = mix(call->self, MARK_LIFE);
+	set(&scopes->life, tape_mix(call->fed, MARK_LIFE), call->line);
+	scopes->era = tape_mix(call->self, MARK_LIFE);
 	for (size_t i = 0; i < scopes->slot_count; i++)
-		scopes->slots[i].epoch = mix(scopes->era, scopes->slots[i].kept);
+		scopes->slots[i].epoch = tape_mix(scopes->era, scopes->slots[i].kept);
 	/* Nobody knows a number of the life before; what it stood for is kept in the slots' sums. */
 	tape_map_clear(&scopes->object_numbers);
 	tape_map_clear(&scopes->identities);
@@ -967,14 +952,14 @@ static void begin_life(struct tape_scopes *scopes, const struct tape_scope_call 
 
 void tape_scope_happened(struct tape_scopes *scopes, uint64_t self, uint32_t line)
 {
-	set(&scopes->outside, mix(scopes->outside.hash, self), line);
+	set(&scopes->outside, tape_mix(scopes->outside.hash, self), line);
 }
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
 static void change_operation(struct operation *operation, uint64_t by, uint32_t line)
 {
-	operation->hash = operation->hash == 0 && by == 0 ? 0 : mix(operation->hash, by);
+	operation->hash = operation->hash == 0 && by == 0 ? 0 : tape_mix(operation->hash, by);
 	operation->line = line;
 }
 
@@ -995,7 +980,7 @@ static void begin(struct tape_scopes *scopes, const struct tape_scope_call *call
 	const struct tape_scope_slot *slot = slot_of(scopes, call->function, call->in);
 	if (slot != NULL)
 		login = slot->login.hash;
-	operation->hash = mix(call->fed, login);
+	operation->hash = tape_mix(call->fed, login);
 	operation->varies = mechanism != NULL && mechanism_varies(call->function, mechanism);
 	for (size_t i = 0; i < call->function->count; i++)
 		if (call->function->arguments[i].kind == TAPE_K_OBJECT)
@@ -1060,9 +1045,10 @@ static void operate(struct tape_scopes *scopes, const struct tape_scope_call *ca
 		/* What a failure leaves is the module's affair; but nothing begins or changes with it. */
 		if (!tape_scope_answers(call->rv)) {
 			if (operation->hash != 0)
-				change_operation(operation,
-				                 mix(mix(call->fed, call->rv), MARK_FAILED),
-				                 call->line);
+				change_operation(
+					operation,
+					tape_mix(tape_mix(call->fed, call->rv), MARK_FAILED),
+					call->line);
 			continue;
 		}
 		switch (act) {
@@ -1071,7 +1057,7 @@ static void operate(struct tape_scopes *scopes, const struct tape_scope_call *ca
 			break;
 		case TAPE_ACT_SEEKS:
 			begin(scopes, call, operation);
-			operation->hash = mix(
+			operation->hash = tape_mix(
 				operation->hash,
 				objects_hash(scopes, slot_of(scopes, call->function, call->in)));
 			break;
@@ -1090,7 +1076,7 @@ static void operate(struct tape_scopes *scopes, const struct tape_scope_call *ca
 			end_operation(operation, call->line);
 			break;
 		case TAPE_ACT_RESTORES:
-			operation->hash = mix(mix(call->fed, i), MARK_RESTORED);
+			operation->hash = tape_mix(tape_mix(call->fed, i), MARK_RESTORED);
 			operation->line = call->line;
 			operation->varies = true;
 			break;
@@ -1175,8 +1161,8 @@ static void take_effects(struct tape_scopes *scopes, const struct tape_scope_cal
 		if (object != NULL && (effects & TAPE_EFFECT_DESTROYS) != 0)
 			lose(scopes, object, call->line);
 		if (object != NULL && (effects & TAPE_EFFECT_EDITS) != 0) {
-			edit(scopes, object, mix(call->fed, call->rv), call->line);
-			share(scopes, object, mix(object->identity, object->state.hash),
+			edit(scopes, object, tape_mix(call->fed, call->rv), call->line);
+			share(scopes, object, tape_mix(object->identity, object->state.hash),
 			      call->line);
 		}
 	}
@@ -1269,10 +1255,10 @@ static uint64_t state_of_object(struct tape_scopes *scopes, uint64_t session, ui
 	const size_t slot = slot_of_session(scopes, session);
 	uint64_t login = known == NULL ? 0 : scopes->slots[known->slot].login.hash;
 	if (found && find_object(scopes, slot, object) == NULL)
-		value.hash = mix(0, 0);
+		value.hash = tape_mix(0, 0);
 	add_object_state(scopes, slot, object, &value);
-	uint64_t hash = mix(mix(scopes->life.hash, scopes->outside.hash), login);
-	return mix(mix(hash, tape_scope_object(scopes, session, object)), value.hash);
+	uint64_t hash = tape_mix(tape_mix(scopes->life.hash, scopes->outside.hash), login);
+	return tape_mix(tape_mix(hash, tape_scope_object(scopes, session, object)), value.hash);
 }
 
 uint64_t tape_scope_object_state(struct tape_scopes *scopes, uint64_t session, uint64_t object)
@@ -1289,6 +1275,7 @@ uint64_t tape_scope_set_state(struct tape_scopes *scopes, uint64_t session)
 {
 	const struct tape_scope_session *known = find_session(scopes, session);
 	const struct tape_scope_slot *slot = known == NULL ? NULL : &scopes->slots[known->slot];
-	uint64_t hash = mix(scopes->life.hash, scopes->outside.hash);
-	return mix(mix(hash, slot == NULL ? 0 : slot->login.hash), objects_hash(scopes, slot));
+	uint64_t hash = tape_mix(scopes->life.hash, scopes->outside.hash);
+	return tape_mix(tape_mix(hash, slot == NULL ? 0 : slot->login.hash),
+	                objects_hash(scopes, slot));
 }

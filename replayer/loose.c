@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "core/compare.h"
-#include "core/redact.h"
+#include "core/mix.h"
 #include "replayer/binding.h"
 #include "replayer/keyed.h"
 #include "replayer/model.h"
@@ -151,27 +151,6 @@ void loose_free(struct loose *loose)
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	uint64_t x = (a ^ (b + 0x9e3779b97f4a7c15u + (a << 6) + (a >> 2))) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ (x >> 30)) * 0x94d049bb133111ebu;
-	return x ^ (x >> 31);
-}
-
-static uint64_t mix_bytes(uint64_t hash, const void *data, size_t length)
-{
-	static const uint64_t key[2] = { 7, 11 };
-	uint64_t of_data[2];
-	if (length <= sizeof(of_data[0])) {
-		of_data[0] = 0;
-		if (length != 0)
-			memcpy(&of_data[0], data, length);
-		return mix(mix(hash, of_data[0]), length);
-	}
-	tape_siphash(key, data, length, of_data);
-	return mix(mix(hash, of_data[0]), length);
-}
-
 static bool is_empty(const struct tape_value *value)
 {
 	return value->form == TAPE_V_NULL || (value->form == TAPE_V_BYTES && value->length == 0);
@@ -191,22 +170,22 @@ static bool is_certain(enum tape_record_id record, const struct tape_field *fiel
 static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
 {
 	if (is_empty(value))
-		return mix(hash, value->tag);
+		return tape_mix(hash, value->tag);
 	switch ((enum tape_form)value->form) {
 	case TAPE_V_NUMBER:
 	case TAPE_V_LENGTH:
-		return mix(mix(hash, value->tag), value->number);
+		return tape_mix(tape_mix(hash, value->tag), value->number);
 	case TAPE_V_BYTES:
 	case TAPE_V_RAW:
-		return mix_bytes(mix(hash, value->tag), value->data, value->length);
+		return tape_mix_bytes(tape_mix(hash, value->tag), value->data, value->length);
 	case TAPE_V_LIST:
 	case TAPE_V_MECHANISM:
-		hash = mix(mix(hash, value->tag), value->count);
+		hash = tape_mix(tape_mix(hash, value->tag), value->count);
 		for (size_t i = 0; i < value->count; i++)
 			hash = mix_value(hash, tape_value_child(value, i));
 		return hash;
 	case TAPE_V_RECORD:
-		hash = mix(hash, value->record);
+		hash = tape_mix(hash, value->record);
 		for (size_t i = 0; i < value->count && i < tape_records[value->record].count; i++) {
 			size_t field = tape_records[value->record].first + i;
 			const struct tape_value *child = tape_value_child(value, i);
@@ -216,18 +195,18 @@ static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
 		}
 		return hash;
 	default:
-		return mix(hash, value->form);
+		return tape_mix(hash, value->form);
 	}
 }
 
 static uint64_t mix_rooms(uint64_t hash, const struct tape_value *value)
 {
-	hash = mix(hash, value->form);
+	hash = tape_mix(hash, value->form);
 	for (size_t i = 0; value->form == TAPE_V_LIST && i < value->count; i++) {
 		const struct tape_value *entry = tape_value_child(value, i);
-		hash = mix(hash, entry->tag);
+		hash = tape_mix(hash, entry->tag);
 		if (entry->form == TAPE_V_ROOM)
-			hash = mix(hash, entry->number);
+			hash = tape_mix(hash, entry->number);
 	}
 	return hash;
 }
@@ -249,7 +228,7 @@ static uint64_t ask_of(const struct loose *loose, const struct tape_function *fu
                        const struct tape_value *in, bool rooms)
 {
 	size_t id = (size_t)(function - tape_functions);
-	uint64_t hash = mix(id, 1);
+	uint64_t hash = tape_mix(id, 1);
 	for (size_t i = 0; i < function->count; i++) {
 		const struct tape_shape *shape = &tape_shapes[function->arguments[i].kind];
 		if (loose->blind[id][i] || engine.options.rules.whole[id][i] != TAPE_RULE_EXACT)
@@ -259,7 +238,7 @@ static uint64_t ask_of(const struct loose *loose, const struct tape_function *fu
 		case TAPE_C_CONSTANT:
 		case TAPE_C_FLAGS:
 		case TAPE_C_BOOLEAN:
-			hash = mix(hash, in[i].number);
+			hash = tape_mix(hash, in[i].number);
 			break;
 		case TAPE_C_BYTES:
 			if ((shape->traits & TAPE_T_ANY) == 0)
@@ -280,9 +259,9 @@ static uint64_t ask_of(const struct loose *loose, const struct tape_function *fu
 		case TAPE_C_FOUND:
 			if (!rooms && is_derived(&function->arguments[i]))
 				break;
-			hash = mix(hash, in[i].form);
+			hash = tape_mix(hash, in[i].form);
 			if (in[i].form != TAPE_V_QUERY)
-				hash = mix(hash, in[i].number);
+				hash = tape_mix(hash, in[i].number);
 			break;
 		default:
 			break;
@@ -420,7 +399,7 @@ static void put_in_group(struct loose *loose, uint32_t index)
 static struct cell *find_cell(const struct loose *loose, uint32_t group, uint64_t key)
 {
 	size_t mask = loose->cell_room - 1;
-	size_t at = (size_t)mix(key, group) & mask;
+	size_t at = (size_t)tape_mix(key, group) & mask;
 	while (loose->cells[at].key != 0 &&
 	       (loose->cells[at].key != key || loose->cells[at].group != group))
 		at = (at + 1) & mask;
@@ -796,7 +775,7 @@ static void hash_lanes(struct loose *loose)
 		     i = loose->entries[i].lane_next) {
 			struct entry *entry = &loose->entries[i];
 			entry->lane_before = before;
-			before = mix(mix(before, entry->group), entry->record->rv);
+			before = tape_mix(tape_mix(before, entry->group), entry->record->rv);
 			for (size_t j = 0; j < entry->record->function->count; j++)
 				before = mix_value(before, &entry->record->out[j]);
 		}
@@ -826,7 +805,7 @@ static struct event *make_events(const struct loose *loose, size_t *ret_count)
 
 static uint64_t hole_identity(const struct hole *hole)
 {
-	return mix(hole->position, 2);
+	return tape_mix(hole->position, 2);
 }
 
 /* The record of a call whose answer is that of the state in which it began; NULL for others. */
@@ -971,7 +950,7 @@ static bool build(struct loose *loose)
 	for (struct record *r = engine.main.first; r != NULL; r = r->next) {
 		struct entry *entry = &loose->entries[loose->count];
 		entry->record = r;
-		entry->self = mix(mix(mix(r->id, r->call_at), r->seat), 3);
+		entry->self = tape_mix(tape_mix(tape_mix(r->id, r->call_at), r->seat), 3);
 		loose->count++;
 	}
 	find_blind(loose);
@@ -1689,7 +1668,7 @@ bool loose_beyond(const struct tape_function *function, const struct tape_value 
 		.out = out,
 		.rv = rv,
 		.fed = tape_scope_fed(&loose->live, function, live),
-		.self = mix(++loose->beyond, 5),
+		.self = tape_mix(++loose->beyond, 5),
 	};
 	forget_again(loose);
 	tape_scope_effect(&loose->live, &call);

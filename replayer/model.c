@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/map.h"
+#include "core/mix.h"
 #include "core/varies.h"
 
 /* A recorded call that has something to say, and the state in which it began. */
@@ -46,13 +47,6 @@ bool model_is_full(const struct model *model)
 
 /* ---- when it is ------------------------------------------------------------------------------ */
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	uint64_t x = (a ^ (b + 0x9e3779b97f4a7c15u + (a << 6) + (a >> 2))) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ (x >> 30)) * 0x94d049bb133111ebu;
-	return x ^ (x >> 31);
-}
-
 static uint64_t session_of(const struct model_call *call)
 {
 	const int lane = call->function->lane;
@@ -87,9 +81,9 @@ static struct facts_moment moment_of(const struct model_call *call)
 			moment.object =
 				tape_scope_object_state(call->scopes, session, object->number);
 		if (call->opened != 0)
-			moment.sort = mix(call->opened, reads);
+			moment.sort = tape_mix(call->opened, reads);
 	} else if (slot != NULL) {
-		moment.token = mix(slot->number, reads);
+		moment.token = tape_mix(slot->number, reads);
 	}
 	return moment;
 }
