@@ -500,6 +500,22 @@ static void learn_found(struct facts *facts, const struct facts_moment *moment,
 		running->search = NULL;
 }
 
+/* Whether a rule lets some template say another value of an attribute than the recorded one. */
+static bool is_ruled(const struct facts *facts, uint64_t type)
+{
+	for (size_t i = 0; facts->rules != NULL && i < facts->rules->count; i++) {
+		const struct tape_place *place = &facts->rules->rows[i].place;
+		const struct tape_function *function = &tape_functions[place->function];
+		const uint8_t kind = function->arguments[place->argument].kind;
+		const struct tape_step *last =
+			&place->steps[place->depth == 0 ? 0 : place->depth - 1];
+		if (place->depth == 0 ? tape_shapes[kind].codec == TAPE_C_TEMPLATE
+		                      : last->field == NULL && last->type == type)
+			return true;
+	}
+	return false;
+}
+
 enum belongs { IS_OUT, IS_IN, MAY_BE };
 
 /* Whether an object has what one entry of a template says. */
@@ -508,7 +524,7 @@ static enum belongs matches(const struct facts *facts, uint64_t object,
 {
 	const struct fact *fact = object == 0 ? NULL : find_fact(facts, object, entry->tag);
 	uint64_t length;
-	if (fact == NULL)
+	if (fact == NULL || is_ruled(facts, entry->tag))
 		return MAY_BE;
 	if (fact->known.sort == TAPE_KNOWN_NONE)
 		return fact->known.sure && fact->known.code == CKR_ATTRIBUTE_TYPE_INVALID ? IS_OUT

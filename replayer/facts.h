@@ -16,6 +16,7 @@
 #define TAPE_REPLAYER_FACTS_H
 
 #include "core/derive.h"
+#include "core/rules.h"
 
 #define FACTS_MAX_BYTES ((size_t)64 << 20)
 
@@ -71,6 +72,8 @@ struct facts_running {
 
 struct facts {
 	uint64_t key[2]; /* of the hashes of the table */
+	/* What a rule lets a program write otherwise is another value live than in the recording. NULL: nothing. */
+	const struct tape_rules *rules;
 	struct tape_arena arena;
 	struct fact **slots;
 	size_t slot_count, fact_count;
@@ -82,7 +85,7 @@ struct facts {
 	bool full;
 };
 
-/* Begin with nothing. `key` is random, so that no trace can be made to be slow. */
+/* Begin with nothing, and no rules. `key` is random, so that no trace can be made to be slow. */
 void facts_init(struct facts *facts, const uint64_t key[2], size_t limit);
 void facts_done(struct facts *facts);
 
@@ -91,7 +94,10 @@ void facts_learn(struct facts *facts, const struct facts_moment *moment,
                  const struct tape_function *function, const struct tape_value *in,
                  const struct tape_value *out, CK_RV rv);
 
-/* Learn that an object is in a state since a template was written to it, or it was made of one. */
+/*
+ * Learn that an object is in a state since a template was written to it, or it was made of one. Not to be
+ * called where a rule lets that be another one.
+ */
 void facts_learn_written(struct facts *facts, uint64_t object, const struct tape_value *list);
 
 /*

@@ -1102,27 +1102,32 @@ static bool has_parameter(const struct tape_function *function)
 	return false;
 }
 
-/* Capture a call as if it were the recorded one, and compare. */
+/* Capture a call as if it were the recorded one. */
+static void capture_as(struct loose *loose, const struct entry *entry,
+                       const struct tape_function *function, const uintptr_t *words,
+                       struct tape_value *live, struct tape_value *asked)
+{
+	if (has_parameter(function))
+		engine_capture(entry->record, function, words, live);
+	put_live(loose, function, live, asked);
+}
+
 static int compare_live(struct loose *loose, const struct entry *entry,
                         const struct tape_function *function, const uintptr_t *words,
                         struct tape_value *live, bool bind)
 {
 	struct tape_value asked[TAPE_MAX_ARGUMENTS];
-	if (has_parameter(function))
-		engine_capture(entry->record, function, words, live);
-	put_live(loose, function, live, asked);
+	capture_as(loose, entry, function, words, live, asked);
 	return compare(entry, asked, 0, bind);
 }
 
 /* The same, whatever its rooms are that core/derive.h answers for. */
-static int compare_kin(struct loose *loose, const struct entry *entry,
-                       const struct tape_function *function, const uintptr_t *words,
+static int compare_kin(struct loose *loose, const struct entry *entry, const uintptr_t *words,
                        struct tape_value *live, bool bind)
 {
 	struct tape_value asked[TAPE_MAX_ARGUMENTS];
-	if (has_parameter(function))
-		engine_capture(entry->record, function, words, live);
-	put_live(loose, function, live, asked);
+	const struct tape_function *function = entry->record->function;
+	capture_as(loose, entry, function, words, live, asked);
 	for (size_t i = 0; i < function->count; i++)
 		if (is_derived(&function->arguments[i]))
 			asked[i] = entry->record->in[i];
@@ -1332,7 +1337,7 @@ static void explain(struct loose *loose, const struct tape_function *function,
 		struct tape_derived derived;
 		int argument = compare_live(loose, first, function, words, live, false);
 		if (argument >= 0 && loose->model != NULL &&
-		    compare_kin(loose, first, function, words, live, false) < 0 &&
+		    compare_kin(loose, first, words, live, false) < 0 &&
 		    derives(first->record, live, &derived))
 			argument = -1;
 		if (argument < 0) {
@@ -1486,7 +1491,7 @@ static bool derive_room(struct loose *loose, const struct tape_function *functio
 	     g = loose->groups[g].kin) {
 		const struct entry *entry = &loose->entries[loose->groups[g].first];
 		if (entry->record->function != function ||
-		    compare_kin(loose, entry, function, words, live, false) >= 0)
+		    compare_kin(loose, entry, words, live, false) >= 0)
 			continue;
 		uint32_t found = look_in_group(loose, g, lane, state, NULL);
 		if (found == NONE)
@@ -1502,7 +1507,7 @@ static bool derive_room(struct loose *loose, const struct tape_function *functio
 		/* Which state an overlapped call was made in is not known before it is used. */
 		if (entry->ambiguous && !whole)
 			continue;
-		(void)compare_kin(loose, entry, function, words, live, true);
+		(void)compare_kin(loose, entry, words, live, true);
 		ret_derived->record = whole ? record : NULL;
 		ret_derived->answer.part = record->part;
 		return true;

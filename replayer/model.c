@@ -6,6 +6,7 @@
 
 #include "core/map.h"
 #include "core/mix.h"
+#include "core/redact.h"
 #include "core/varies.h"
 
 /* A recorded call that has something to say, and the state in which it began. */
@@ -25,8 +26,10 @@ struct model {
 struct model *model_new(void)
 {
 	struct model *model = calloc(1, sizeof(*model));
-	if (model != NULL)
-		facts_init(&model->facts, engine.bindings.key, FACTS_MAX_BYTES);
+	if (model == NULL)
+		return NULL;
+	facts_init(&model->facts, engine.bindings.key, FACTS_MAX_BYTES);
+	model->facts.rules = &engine.options.rules;
 	return model;
 }
 
@@ -131,7 +134,8 @@ void model_wrote(struct model *model, struct tape_scopes *scopes, const struct r
 	const uint16_t effects = tape_effects[function - tape_functions].effects;
 	const uint16_t writes = TAPE_EFFECT_CREATES | TAPE_EFFECT_GENERATES | TAPE_EFFECT_EDITS;
 	size_t made = 0;
-	if ((effects & writes) == 0 || record->rv != CKR_OK || function->lane < 0)
+	if ((effects & writes) == 0 || record->rv != CKR_OK || function->lane < 0 ||
+	    engine.options.rules.any[function - tape_functions])
 		return;
 	const uint64_t session = record->in[function->lane].number;
 	if (!tape_scope_session_lives(scopes, session))

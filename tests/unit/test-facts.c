@@ -677,6 +677,43 @@ static void templates_that_modules_differ_in(void **state)
 	assert_false(knows(&moment, many, FACTS_MAX_TEMPLATE + 1, &leeway));
 }
 
+/* What a rule lets a program write otherwise is not what was recorded: objects are not told apart by it. */
+static void rules_make_values_unknown(void **state)
+{
+	static struct tape_rules rules;
+	static const char *const named[] = { "C_CreateObject.pTemplate.CKA_LABEL=as:name-1",
+		                             "C_SetAttributeValue.pTemplate=any",
+		                             "C_CreateObject.pTemplate.CKA_ID=any",
+		                             "C_SeedRandom.pSeed=any" };
+	struct facts_moment moment = { .session = 1, .set = 1, .handles = &handles };
+	const struct facts_moment object = { .object = 1005 };
+	CK_ATTRIBUTE label = { CKA_LABEL, (void *)(uintptr_t) "b", 1 };
+	struct tape_error error;
+	CK_OBJECT_HANDLE some[2] = { 5 };
+	CK_ULONG count = 0;
+	unsigned int leeway;
+	(void)state;
+	memset(&token, 0, sizeof(token));
+	token.objects[5].there = true;
+	learn_one(&object, CKA_LABEL, bytes_of("a"), CKR_OK);
+	struct call_values call = searching(NULL, 0);
+	facts_learn(&facts, &moment, call.function, call.in, call.out, CKR_OK);
+	for (CK_ULONG given = 1; given <= 1; given--) {
+		call = finding(some, 2, &count);
+		count = given;
+		capture_return(&call, CKR_OK);
+		facts_learn(&facts, &moment, call.function, call.in, call.out, CKR_OK);
+	}
+	assert_true(knows(&moment, &label, 1, &leeway));
+	facts.rules = &rules;
+	for (size_t i = 0; i < TAPE_ARRAY_SIZE(named); i++) {
+		memset(&rules, 0, sizeof(rules));
+		assert_int_equal(tape_rules_add(&rules, named[i], strlen(named[i]), &error), 0);
+		assert_int_equal(knows(&moment, &label, 1, &leeway), i >= 2);
+		assert_true(knows(&moment, NULL, 0, &leeway));
+	}
+}
+
 /* A search that somebody else answers is gone on with, as long as it gave what is known of it. */
 static void searches_are_gone_on_with(void **state)
 {
@@ -905,6 +942,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(searches_follow, fresh, stale),
 		cmocka_unit_test_setup_teardown(searches_have_their_state, fresh, stale),
 		cmocka_unit_test_setup_teardown(templates_that_modules_differ_in, fresh, stale),
+		cmocka_unit_test_setup_teardown(rules_make_values_unknown, fresh, stale),
 		cmocka_unit_test_setup_teardown(searches_are_gone_on_with, fresh, stale),
 		cmocka_unit_test(searches_may_not_fit),
 		cmocka_unit_test(what_did_not_fit_is_not_relied_upon),
