@@ -35,3 +35,22 @@ program=ssh-agent
 row agent-rsa --from "$loader" -- with_agent {} ssh-rsa
 row agent-ec --from "$loader" --varies ecdsa-sha2-nistp256.sig -- with_agent {} ecdsa-sha2-nistp256
 row agent-both --from "$loader" --varies ecdsa-sha2-nistp256.sig -- with_agent {} ssh-rsa ecdsa-sha2-nistp256
+
+# What is signed is drawn at random, and verified.
+with_random() { # MODULE KEY
+	eval "$(ssh-agent -P '/*')" >/dev/null
+	trap 'ssh-agent -k >/dev/null' EXIT
+	SSH_ASKPASS=$work/askpass SSH_ASKPASS_REQUIRE=force ssh-add -s "$1" </dev/null
+	ssh-add -L | grep "^$2" | sed 's/ [^ ]*$//' >key.pub
+	sed 's/^/me /' key.pub >signers
+	head -c 32 /dev/urandom >random
+	ssh-keygen -Y sign -n file -f key.pub <random >signature 2>/dev/null
+	ssh-keygen -Y verify -f signers -I me -n file -s signature <random | sed 's/ with .*//' || true
+	ssh-add -e "$1"
+	rm random signature
+}
+for case in 'rsa ssh-rsa 11 client' 'ec ecdsa-sha2-nistp256 12 client-ec'; do
+	read -r name type id key <<<"$case"
+	row "random-$name" --from "$loader" --match C_Sign.pData=length --served --why 'what is signed is random' \
+		--key "CKA_ID=$id,$work/pki/$key.key" -- with_random {} "$type"
+done
