@@ -43,8 +43,8 @@ struct scheme;
 
 struct row {
 	CK_MECHANISM_TYPE mechanism;
-	unsigned int acts;
 	const struct scheme *scheme;
+	unsigned int acts;
 	enum hash hash;
 };
 
@@ -315,7 +315,7 @@ static const struct row rows[] = {
 #define SIGN KEYS_SIGN
 #define DECRYPT KEYS_DECRYPT
 #define DERIVE KEYS_DERIVE
-#define KEYED(mechanism, acts, scheme, hash) { mechanism, acts, SCHEME_##scheme, HASH_##hash },
+#define KEYED(mechanism, acts, scheme, hash) { mechanism, SCHEME_##scheme, acts, HASH_##hash },
 #include "replayer/keys/mechanisms.def"
 };
 

@@ -79,9 +79,8 @@ static const struct hash *find_hash(const char *name)
 
 static EVP_PKEY *generate(const char *name)
 {
-	unsigned int bits;
-	if (sscanf(name, "RSA %u", &bits) == 1)
-		return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)bits);
+	if (strncmp(name, "RSA ", 4) == 0)
+		return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)strtoul(name + 4, NULL, 10));
 	if (name[0] == 'P')
 		return EVP_PKEY_Q_keygen(NULL, NULL, "EC", name);
 	return EVP_PKEY_Q_keygen(NULL, NULL, name);
@@ -161,6 +160,8 @@ static void set_parameter(struct parameter *p, const struct row *row, const stru
 	p->mechanism.mechanism = row->mechanism;
 	p->hash = hash;
 	p->mgf = mgf;
+	if (hash == NULL || mgf == NULL)
+		return;
 	if (row->scheme == PSS) {
 		p->as.pss.hashAlg = hash->mechanism;
 		p->as.pss.mgf = mgf->mgf;
@@ -189,6 +190,8 @@ static void set_padding(EVP_PKEY_CTX *context, const struct row *row, const stru
 	if (row->scheme > PSS)
 		return;
 	assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(context, paddings[row->scheme]), 1);
+	if (p->hash == NULL || p->mgf == NULL)
+		return;
 	if (row->scheme == PSS) {
 		EVP_PKEY_CTX_set_rsa_mgf1_md_name(context, p->mgf->text, NULL);
 		EVP_PKEY_CTX_set_rsa_pss_saltlen(context, (int)p->as.pss.sLen);
