@@ -94,11 +94,12 @@ struct loose {
 	struct hole *holes;
 	size_t hole_count, hole_passed;
 	bool blind[TAPE_FN_COUNT][TAPE_MAX_ARGUMENTS]; /* arguments whose contents say nothing */
-	uint32_t again[TAPE_FN_COUNT]; /* the cell that answered a READ in this very state */
-	bool course;                   /* nothing was served that strict mode would not have */
-	bool failed;                   /* no memory */
-	uint64_t fresh;                /* the next handle that the trace has not */
-	uint64_t beyond;               /* calls that no recorded one answered */
+	uint32_t again[TAPE_FN_COUNT];    /* the cell that answered a READ in this very state */
+	uint32_t again_by[TAPE_FN_COUNT]; /* the entry: what its handles mean was looked up */
+	bool course;                      /* nothing was served that strict mode would not have */
+	bool failed;                      /* no memory */
+	uint64_t fresh;                   /* the next handle that the trace has not */
+	uint64_t beyond;                  /* calls that no recorded one answered */
 	uint32_t instead; /* the entry that the call at hand uses up, if another one answers it */
 	uint32_t missing; /* no call before it is missed by who waits */
 };
@@ -1001,6 +1002,10 @@ struct record *loose_again(const struct tape_function *function, const uintptr_t
 	if (entry->once || entry->ambiguous || entry->barrier || entry->record->notices != NULL ||
 	    !plan_equals(&entry->record->plan, words))
 		return NULL;
+	/* Another entry of the cell has its own handles, which need not mean the same here, or anything. */
+	const struct entry *by = &loose->entries[loose->again_by[function - tape_functions]];
+	if (entry != by && !plan_equals(&by->record->plan, words))
+		return NULL;
 	*ret_first = entry->used == 0;
 	entry->used = 1;
 	return entry->record;
@@ -1018,6 +1023,7 @@ static void remember_again(struct loose *loose, const struct tape_function *func
 		if (is_handle(function, i) && live[i].number != record->in[i].number)
 			return;
 	loose->again[function - tape_functions] = (uint32_t)(cell - loose->cells);
+	loose->again_by[function - tape_functions] = (uint32_t)record->number;
 }
 
 /* ---- finding --------------------------------------------------------------------------------- */

@@ -170,6 +170,13 @@ case(5, START + [seek(), found(2), searched(), label("a")] + reopened,
      START + [seek(), found(2), searched(), label("a")] + reopened + [label("a")],
      "s s s s s s s s past-end", "s s s s s s s s state")
 case(5, START + [label("a"), lost(2)], START + [label("a"), lost(2), label("a")], "s s s s past-end", "s s s s state")
+# A session that is closed is nobody, whoever was opened alike and read the same.
+case(5, START + [info(1), closed(1), opened(2), info(2)], START + [closed(1), opened(2), info(2), info(1)],
+     "s s function function argument s", "s s s s s state")
+# With the last session the handles of objects may end.
+case(5, START + [opened(2), label("a"), closed(1), label("a", 2), closed(2), opened(3)],
+     START + [opened(2), label("a"), closed(1), label("a", 2), closed(2), opened(3), label("a", 3)],
+     "s s s s s s s s past-end", "s s s s s s s s state")
 case(6, START + [slot(False), slot(False), slot(True)],
      START + [slot(False), slot(False), slot(True), slot(True), slot(True)], "s s s s s past-end past-end",
      "s s s s s s s")
