@@ -539,7 +539,10 @@ static void take_effect(struct tape_scopes *scopes, const struct entry *entry,
 {
 	if (entry->barrier) {
 		tape_scope_happened(scopes, entry->self, (uint32_t)entry->record->line);
-		return;
+		/* An error from outside is a failure all the same: it ends an operation, as any other (§5.13.2). */
+		if (tape_scope_outside(entry->record->rv) == TAPE_OUTSIDE_NOTHING ||
+		    entry->record->return_at == NOT_YET)
+			return;
 	}
 	const struct tape_scope_call call = call_of(entry, in, out);
 	tape_scope_effect(scopes, &call);

@@ -234,6 +234,10 @@ case(26, START + [wrong, login()], START + [wrong, login()], "s s s s", "s s s s
 case(26, START + [wrong, login()], START + [login(), wrong], "s s CKR_PIN_INCORRECT CKR_OK",
      "s s CKR_PIN_INCORRECT CKR_OK")
 
+failed = call("C_Sign", "CKR_DEVICE_ERROR", hSession=1, pData={"hex": "01"}, pSignature={"room": 8})
+case(10, START + [sign_init(), failed, sign_init(), sign("02", "aa")], START + [sign_init(), failed, sign("02", "aa")],
+     "s s s s function", "s s s s state")
+
 # ---- model mode: what follows from what was recorded
 
 
