@@ -164,6 +164,7 @@ struct tape_scope_slot {
 	size_t open;            /* living sessions */
 	uint64_t epoch;         /* since when handles of objects count */
 	uint64_t sitting;       /* since when there has been a session at any time */
+	bool begun;             /* handles have been given since the epoch began */
 };
 
 struct operation {
@@ -327,6 +328,7 @@ static struct tape_scope_object *add_object(struct tape_scopes *scopes, uint64_t
 		                                             .owner = NOWHERE,
 		                                             .sitting = scopes->slots[slot].sitting,
 		                                             .lives = true };
+	scopes->slots[slot].begun = true;
 	return &scopes->objects[index];
 }
 
@@ -853,6 +855,7 @@ static void close_session(struct tape_scopes *scopes, struct tape_scope_session 
 	 */
 	scopes->slots[slot].sitting = tape_mix(scopes->slots[slot].epoch, MARK_CLOSED);
 	scopes->slots[slot].epoch = tape_mix(scopes->slots[slot].sitting, scopes->slots[slot].kept);
+	scopes->slots[slot].begun = false;
 	scopes->slots[slot].objects.line = line;
 }
 
@@ -941,8 +944,10 @@ static void begin_life(struct tape_scopes *scopes, const struct tape_scope_call 
 	end_life(scopes, call->line);
 	set(&scopes->life, tape_mix(call->fed, MARK_LIFE), call->line);
 	scopes->era = tape_mix(call->self, MARK_LIFE);
-	for (size_t i = 0; i < scopes->slot_count; i++)
+	for (size_t i = 0; i < scopes->slot_count; i++) {
 		scopes->slots[i].epoch = tape_mix(scopes->era, scopes->slots[i].kept);
+		scopes->slots[i].begun = false;
+	}
 	/* Nobody knows a number of the life before; what it stood for is kept in the slots' sums. */
 	tape_map_clear(&scopes->object_numbers);
 	tape_map_clear(&scopes->identities);
@@ -1217,6 +1222,38 @@ void tape_scope_effect(struct tape_scopes *scopes, const struct tape_scope_call 
 		break;
 	}
 	take_outputs(scopes, call);
+}
+
+/* ---- which handles a module chose ------------------------------------------------------------ */
+
+struct tape_scope_handles tape_scope_handles(const struct tape_scopes *scopes, uint64_t session)
+{
+	const struct tape_scope_session *known = find_session(scopes, session);
+	if (known == NULL || !known->lives)
+		return (struct tape_scope_handles){ .begun = true };
+	const struct tape_scope_slot *slot = &scopes->slots[known->slot];
+	return (struct tape_scope_handles){ slot->epoch, slot->sitting, slot->begun };
+}
+
+void tape_scope_choose(struct tape_scopes *scopes, uint64_t session,
+                       const struct tape_scope_handles *handles, bool sure)
+{
+	const struct tape_scope_session *known = find_session(scopes, session);
+	if (known == NULL)
+		return;
+	const size_t slot = known->slot;
+	scopes->slots[slot].epoch = handles->epoch;
+	scopes->slots[slot].sitting = handles->sitting;
+	/* What it gave when it chose so before has to be found again. */
+	for (size_t i = 0; sure && i < scopes->object_count; i++) {
+		struct tape_scope_object *object = &scopes->objects[i];
+		if (object->slot != slot || object->sitting != handles->sitting ||
+		    find_object(scopes, slot, object->number) != object)
+			continue;
+		tape_map_remove(&scopes->object_numbers, object_key(scopes, slot, object->number));
+		tape_map_remove(&scopes->identities, object->identity);
+		object->lives = false;
+	}
 }
 
 /* ---- what follows ---------------------------------------------------------------------------- */

@@ -157,6 +157,19 @@ bool tape_scope_object_lives(const struct tape_scopes *scopes, uint64_t session,
 bool tape_scope_find(const struct tape_scopes *scopes, uint64_t identity, uint64_t *ret_object);
 
 /*
+ * A module chooses its handles of objects anew when it is initialised, and may when a slot's first session is
+ * opened. What it was recorded to choose then is as good for one such time as for another; until it has given a
+ * handle (`begun`) nobody can tell which it was: it is chosen, at first to look what follows, and then for sure.
+ */
+struct tape_scope_handles {
+	uint64_t epoch, sitting;
+	bool begun;
+};
+struct tape_scope_handles tape_scope_handles(const struct tape_scopes *scopes, uint64_t session);
+void tape_scope_choose(struct tape_scopes *scopes, uint64_t session,
+                       const struct tape_scope_handles *handles, bool sure);
+
+/*
  * Whether a call that ends something can only succeed: an open session is closed, a user who is logged in
  * logs out, an active search ends, an initialised module is finalised. False for all other calls.
  */

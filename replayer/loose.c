@@ -36,8 +36,9 @@ struct entry {
 	struct tape_scope_value state[TAPE_SCOPES]; /* before the call */
 	uint32_t group, next;                       /* in it */
 	uint32_t lane, lane_next;
-	uint32_t opens;       /* the lane of the session that it opened; 0 for none */
-	uint64_t lane_before; /* hash of what stands before it in its lane */
+	uint32_t opens;                    /* the lane of the session that it opened; 0 for none */
+	uint64_t lane_before;              /* hash of what stands before it in its lane */
+	struct tape_scope_handles handles; /* of a call in a session: which the module chose */
 	uint32_t used;
 	bool once;            /* its answer is given once */
 	bool ambiguous;       /* another call changed meanwhile what it reads */
@@ -660,6 +661,9 @@ static void begin_entry(struct sweep *sweep, uint32_t index)
 	entry->ask = ask_of(loose, record->function, asked, true);
 	entry->fed = tape_scope_fed(&sweep->scopes, record->function, record->in);
 	tape_scope_read(&sweep->scopes, record->function, record->in, entry->state);
+	if (record->function->lane >= 0)
+		entry->handles = tape_scope_handles(&sweep->scopes,
+		                                    record->in[record->function->lane].number);
 	classify(entry, tape_scope_varies(&sweep->scopes, record->function, record->in));
 	put_in_lane(loose, index);
 	put_in_group(loose, index);
@@ -1424,6 +1428,42 @@ static uint32_t answer_of(struct loose *loose, uint32_t index, uint32_t lane,
 	return better;
 }
 
+/*
+ * No call answers with the handles that the module is taken to have chosen last. Where it has given none of them
+ * yet it may have chosen as it did another time: then that is what it did.
+ */
+static uint32_t choose_handles(struct loose *loose, uint32_t group, uint32_t lane,
+                               const struct tape_value *live,
+                               struct tape_scope_value state[TAPE_SCOPES])
+{
+	const struct tape_function *function =
+		loose->entries[loose->groups[group].first].record->function;
+	/* Only a search finds out. */
+	if (function->lane < 0 || (tape_scope_rows[function - tape_functions].reads &
+	                           TAPE_SCOPE_BIT(TAPE_SCOPE_OBJECTS)) == 0)
+		return NONE;
+	const uint64_t session = live[function->lane].number;
+	const struct tape_scope_handles now = tape_scope_handles(&loose->live, session);
+	size_t looked = 0;
+	for (uint32_t i = loose->groups[group].first;
+	     i != NONE && !now.begun && looked < MAX_INSIDE; i = loose->entries[i].next, looked++) {
+		const struct entry *entry = &loose->entries[i];
+		if (entry->handles.epoch == 0 || entry->handles.epoch == now.epoch)
+			continue;
+		tape_scope_choose(&loose->live, session, &entry->handles, false);
+		tape_scope_read(&loose->live, function, live, state);
+		uint32_t found = look_in_group(loose, group, lane, state, live);
+		if (found != NONE) {
+			tape_scope_choose(&loose->live, session, &entry->handles, true);
+			forget_again(loose);
+			return found;
+		}
+	}
+	tape_scope_choose(&loose->live, session, &now, false);
+	tape_scope_read(&loose->live, function, live, state);
+	return NONE;
+}
+
 static uint32_t look(struct loose *loose, const struct tape_function *function,
                      const uintptr_t *words, struct tape_value *live,
                      struct tape_scope_value state[TAPE_SCOPES])
@@ -1444,9 +1484,12 @@ static uint32_t look(struct loose *loose, const struct tape_function *function,
 	for (uint32_t g = loose->buckets[ask & (loose->bucket_count - 1)];
 	     g != NONE && found == NONE; g = loose->groups[g].next) {
 		const struct entry *first = &loose->entries[loose->groups[g].first];
-		if (first->ask == ask && first->record->function == function &&
-		    compare_live(loose, first, function, words, live, false) < 0)
-			found = look_in_group(loose, g, lane, state, live);
+		if (first->ask != ask || first->record->function != function ||
+		    compare_live(loose, first, function, words, live, false) >= 0)
+			continue;
+		found = look_in_group(loose, g, lane, state, live);
+		if (found == NONE)
+			found = choose_handles(loose, g, lane, live, state);
 	}
 	return found;
 }

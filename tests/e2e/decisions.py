@@ -336,6 +336,17 @@ def halves(outer, *inner):
     return [first, *inner, {"return": first, **last}]
 
 
+# Each sitting: the module may choose its handles anew, and here it does.
+first = [opened(1), search(), found(2, 3), searched(), label("a"), closed(1)]
+second = [opened(1), search(), found(3, 2), searched(), label("b"), closed(1)]
+case(44, [INIT, *first, *second], [INIT, *first, *second], "s s s s s s s s s s s s s", "s s s s s s s s s s s s s")
+case(44, [INIT, *first, logout()], [INIT, *first, second[0], search(), found(2, 3), searched(), label("a")],
+     "s s s s s s s function function function function function", "s s s s s s s used-up state state state state")
+case(44, [INIT, *first, opened(1), login(), closed(1)], [INIT, first[0], closed(1), *first],
+     "s s function function s s s s s", "s s s s s s s s s")
+case(44, [INIT, *first, opened(1), closed(1)], [INIT, *first, opened(1), label("a"), search(), found(2, 3), searched(),
+                                                label("a")],
+     "s s s s s s s s function function function function function", "s s s s s s s s state s s s s")
 meanwhile = START + halves(label("b"), relabel("b"))
 case(40, meanwhile, START + [label("b"), relabel("b")], "s s s s", "s s s s")
 case(40, meanwhile, START + [relabel("b"), label("b")], "s s s s", "s s s s")
