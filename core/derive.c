@@ -161,7 +161,11 @@ static bool derive_template(struct tape_arena *arena, size_t which, const struct
 		    !tape_known_answer(&known, entry, arena, &codes, &entries[i]))
 			return false;
 	}
-	derived->rv = tape_codes_rv(&codes, &derived->leeway);
+	/* What was refused is refused again: the recorded code is still one of those that apply. */
+	if (tape_codes_known(&codes))
+		derived->rv = tape_codes_rv(&codes, &derived->leeway);
+	else
+		derived->leeway |= TAPE_LEEWAY_CODE;
 	derived->out[which] =
 		(struct tape_value){ .form = TAPE_V_LIST, .count = in->count, .data = entries };
 	return true;
@@ -411,8 +415,8 @@ static bool answer_known(const struct tape_known *known, const struct tape_value
 	if (live->form != TAPE_V_QUERY && live->form != TAPE_V_ROOM && live->form != TAPE_V_LIST)
 		return false;
 	if (known->sort == TAPE_KNOWN_NONE) {
-		codes->sensitive |= known->code == CKR_ATTRIBUTE_SENSITIVE;
-		codes->invalid |= known->code == CKR_ATTRIBUTE_TYPE_INVALID;
+		codes->sensitive |= known->sure && known->code == CKR_ATTRIBUTE_SENSITIVE;
+		codes->invalid |= known->sure && known->code == CKR_ATTRIBUTE_TYPE_INVALID;
 		codes->unsure |= !known->sure;
 		*ret_out = length_value(tag, CK_UNAVAILABLE_INFORMATION);
 		return true;
@@ -449,9 +453,19 @@ bool tape_known_answer(const struct tape_known *known, const struct tape_value *
 	return answer_known(known, live, live->tag, arena, codes, 1, ret_out);
 }
 
+static int how_many(const struct tape_codes *codes)
+{
+	return codes->sensitive + codes->invalid + codes->small;
+}
+
+bool tape_codes_known(const struct tape_codes *codes)
+{
+	return !codes->unsure || how_many(codes) != 0;
+}
+
 CK_RV tape_codes_rv(const struct tape_codes *codes, unsigned int *ret_leeway)
 {
-	if (codes->unsure || codes->sensitive + codes->invalid + codes->small > 1)
+	if (codes->unsure || how_many(codes) > 1)
 		*ret_leeway |= TAPE_LEEWAY_CODE;
 	return codes->sensitive ? CKR_ATTRIBUTE_SENSITIVE
 	       : codes->invalid ? CKR_ATTRIBUTE_TYPE_INVALID

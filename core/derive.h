@@ -94,7 +94,7 @@ bool tape_known_length(const struct tape_known *known, uint64_t *ret_length);
 /* How the entries of a template come to one return code. */
 struct tape_codes {
 	bool sensitive, invalid, small;
-	bool unsure; /* some entry is refused for a reason that is not certainly its own */
+	bool unsure; /* some entry is refused, and its reason is not known */
 };
 
 /*
@@ -105,9 +105,12 @@ TAPE_MUST_CHECK bool tape_known_answer(const struct tape_known *known,
                                        const struct tape_value *live, struct tape_arena *arena,
                                        struct tape_codes *codes, struct tape_value *ret_out);
 
+/* Whether they come to one: the only reasons are not those that are not known. */
+bool tape_codes_known(const struct tape_codes *codes);
+
 /*
- * The return code of a template, and whether another one would be as right. Of several that apply it is
- * the first of CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL.
+ * The return code of a template, where it is known, and whether another one would be as right. Of several
+ * that apply it is the first of CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL.
  */
 CK_RV tape_codes_rv(const struct tape_codes *codes, unsigned int *ret_leeway);
 

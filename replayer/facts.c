@@ -282,6 +282,8 @@ static bool answer_template(const struct facts *facts, const struct facts_moment
 			return false;
 		answer->part = fact->part;
 	}
+	if (!tape_codes_known(&codes))
+		return false;
 	answer->derived.rv = tape_codes_rv(&codes, &answer->derived.leeway);
 	*ret_out =
 		(struct tape_value){ .form = TAPE_V_LIST, .count = live->count, .data = entries };

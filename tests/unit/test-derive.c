@@ -402,6 +402,7 @@ static void templates_follow(void **state)
 		tape_answer(NULL, reads, live.words, live.in, derived.out);
 		assert_true(object_same_template(again, module, count));
 		assert_true(guard_is_intact(&guard));
+		assert_true(object_may_return(codes, derived.rv));
 		/* The very call that was recorded has the code that was recorded. */
 		if (derived.out[2].data == tape.out[2].data)
 			assert_int_equal(derived.rv, rv);

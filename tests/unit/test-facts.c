@@ -128,6 +128,7 @@ static size_t read_any(struct dice *dice, size_t rounds, size_t *ret_marked)
 		assert_true(guard_is_intact(&guard));
 		assert_true(answer.derived.steps);
 		assert_int_equal(answer.part, 0);
+		assert_true(object_may_return(codes, answer.derived.rv));
 		*ret_marked += answer.derived.leeway != 0;
 		if (answer.derived.leeway == 0)
 			assert_true(answer.derived.rv == object_rv(codes, 0) &&
