@@ -193,19 +193,16 @@ static enum keys_match match(const struct keys_key *key, CK_ATTRIBUTE_TYPE type,
  * The first call of all is the one without exit handlers and configuration file: libcrypto does each of
  * these things once, or never. What it holds is the process's until that ends.
  */
-static bool set_up(void)
+static void set_up(void)
 {
-	if (keys_library != NULL)
-		return true;
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
-		return false;
+		return;
 	OSSL_LIB_CTX *library = OSSL_LIB_CTX_new();
 	if (library == NULL || OSSL_PROVIDER_load(library, "default") == NULL) {
 		OSSL_LIB_CTX_free(library);
-		return false;
+		return;
 	}
 	keys_library = library;
-	return true;
 }
 
 const struct keys_table *tape_keys(void)
@@ -222,5 +219,7 @@ const struct keys_table *tape_keys(void)
 		.end = keys_end,
 		.derive = keys_derive,
 	};
-	return set_up() ? &table : NULL;
+	/* A program may have two replayers, with a lock each. */
+	static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+	return CRYPTO_THREAD_run_once(&once, set_up) == 1 && keys_library != NULL ? &table : NULL;
 }

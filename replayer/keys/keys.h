@@ -2,7 +2,7 @@
  *
  * What p11tape-keys.so offers: private-key operations with a key that the user gave, as PKCS#11 defines
  * them. The library brings its own libcrypto, hidden (docs/architecture.md), is loaded only where a key was
- * given, and is never unloaded. One caller at a time.
+ * given, and is never unloaded. A key has one caller at a time.
  *
  * CKR_FUNCTION_NOT_SUPPORTED is how every function here says "that is not for me to say": the mechanism
  * is not known, or not with this key, or modules differ in it. No other library answers for a module then.
