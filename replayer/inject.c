@@ -35,7 +35,10 @@ static uint64_t thread_number(void)
 
 bool inject_is_asked(void)
 {
-	return replay_ready() && engine.options.injections.count != 0;
+	int saved = errno;
+	bool asked = replay_ready() && engine.options.injections.count != 0;
+	errno = saved;
+	return asked;
 }
 
 /* A call on its way to the trace. */
