@@ -74,8 +74,8 @@ recorded 0 C_Sign:truncate=7 -- 'signature: 0x0, 0x0, 7 bytes'
 grep -q 'pSignature: {hex: "[0-9a-f]\{14\}"}' t.yaml || fail "truncated: $(grep pSignature t.yaml)"
 recorded 0 C_Sign:delay=20ms C_Sign:delay_exit=30ms --
 [[ $(injected C_Sign delay=20ms:delay_exit=30ms) == 1 ]] || fail "$("$P11TAPE" show t.yaml)"
-took=$("$P11TAPE" fmt --lines t.yaml | grep -A1 '"call": "C_Sign"' | sed -n 's/.*"took": 0\.0*\([1-9]*[0-9]*\)}$/\1/p')
-[[ ${#took} -ge 8 && $took -ge 50000000 ]] || fail "C_Sign took $took ns"
+took=$("$P11TAPE" fmt --lines t.yaml | grep -A1 '"call": "C_Sign"' | sed -n 's/.*"took": \([0-9.]*\)}$/\1/p')
+awk -v took="$took" 'BEGIN { exit !(took >= 0.05) }' || fail "C_Sign took $took s"
 
 # What the module lacks. The certificate's four attributes are asked for at once: NSS did so with a trust
 # object's, and distrusted every root where a module did not know one of them.
