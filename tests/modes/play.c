@@ -203,19 +203,24 @@ void play_load_replayer(struct play_module *module, const char *trace, const cha
 	module->report = file;
 }
 
-/* Whether a divergence was reported since this was asked. */
-static bool has_diverged(const struct play_module *module)
+static bool has(const char *text, ssize_t length, const char *word)
+{
+	return memmem(text, (size_t)length, word, strlen(word)) != NULL;
+}
+
+/* Take what was reported since this was last asked. */
+static void take_report(const struct play_module *module, struct play_answer *answer)
 {
 	char text[65536];
-	bool diverged = false;
 	ssize_t got;
 	/* A line of the report is one write. */
 	while (module->report >= 0 && (got = read(module->report, text, sizeof(text))) > 0) {
-		diverged |= memmem(text, (size_t)got, "\"divergence\":", 13) != NULL;
-		if (memmem(text, (size_t)got, "\"failure\":", 10) != NULL)
+		answer->diverged |= has(text, got, "\"divergence\":");
+		answer->other_rv |= has(text, got, "\"text\": \"by model, return code");
+		answer->other_length |= has(text, got, "length may differ\"}");
+		if (has(text, got, "\"failure\":"))
 			play_fail("the replayer refuses: %.*s", (int)got, text);
 	}
-	return diverged;
 }
 
 /* What stands for a secret: one value for a name, as long as the trace says. */
@@ -319,7 +324,7 @@ void play_call(struct play_module *module, const struct play_call *call,
 		play_fail("the module has no %s", call->function->name.text);
 	tape_capture_in(&capture, call->function, words, in);
 	answer->rv = tape_call(module->functions[id], id, words);
-	answer->diverged = has_diverged(module);
+	take_report(module, answer);
 	tape_capture_out(&capture, call->function, words, in, answer->rv, out);
 	if (handles != NULL && handles->answered != NULL)
 		handles->answered(handles->context, call, answer->rv, out);

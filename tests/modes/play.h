@@ -46,7 +46,9 @@ void play_write(const struct play_trace *trace, const char *path, size_t index,
 /* What a call was answered. */
 struct play_answer {
 	bool called;   /* it came to be called at all */
-	bool diverged; /* by the replay's own word */
+	bool diverged; /* by the replay's own word, as the next two are: */
+	bool other_rv; /* a module might give another return value */
+	bool other_length;
 	CK_RV rv;
 	uint32_t said; /* offset in play_said(): outputs as a trace spells them */
 };
