@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "cli/halves.h"
 #include "core/parse.h"
 
@@ -78,14 +79,11 @@ struct reading {
 
 static size_t new_lane(struct tape_align_side *side)
 {
-	if (side->lane_count == side->lane_room) {
-		size_t room = side->lane_room == 0 ? 16 : side->lane_room * 2;
-		struct tape_align_lane *lanes = realloc(side->lanes, room * sizeof(*lanes));
-		if (lanes == NULL)
-			return NONE;
-		side->lanes = lanes;
-		side->lane_room = room;
-	}
+	void *lanes = tape_cli_grow(side->lanes, side->lane_count, &side->lane_room,
+	                            sizeof(*side->lanes));
+	if (lanes == NULL)
+		return NONE;
+	side->lanes = lanes;
 	side->lanes[side->lane_count] =
 		(struct tape_align_lane){ .first = NONE, .last = NONE, .twin = NONE };
 	return side->lane_count++;
@@ -93,14 +91,10 @@ static size_t new_lane(struct tape_align_side *side)
 
 static struct tape_aligned *new_call(struct tape_align_side *side)
 {
-	if (side->count == side->room) {
-		size_t room = side->room == 0 ? 1024 : side->room * 2;
-		struct tape_aligned *calls = realloc(side->calls, room * sizeof(*calls));
-		if (calls == NULL)
-			return NULL;
-		side->calls = calls;
-		side->room = room;
-	}
+	void *calls = tape_cli_grow(side->calls, side->count, &side->room, sizeof(*side->calls));
+	if (calls == NULL)
+		return NULL;
+	side->calls = calls;
 	struct tape_aligned *call = &side->calls[side->count++];
 	memset(call, 0, sizeof(*call));
 	call->next = NONE;

@@ -51,6 +51,12 @@ int tape_cli_usage(const char *text);
  */
 bool tape_cli_ask(char *value, size_t size, const char *format, ...) TAPE_PRINTF(3, 4);
 
+/*
+ * Make room for one more element of `size` bytes in a list on the heap. Returns the list, which may have moved,
+ * or NULL without memory: it then stays as it was.
+ */
+TAPE_MUST_CHECK void *tape_cli_grow(void *list, size_t count, size_t *room, size_t size);
+
 /* Read a whole decimal number that an option was given. */
 bool tape_cli_number(const char *text, uint64_t *ret_number);
 

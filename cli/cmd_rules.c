@@ -84,17 +84,6 @@ struct rules {
 	bool many, failed;
 };
 
-static void *grow(void *list, size_t count, size_t *room, size_t size)
-{
-	if (count < *room)
-		return list;
-	size_t more = *room == 0 ? 64 : *room * 2;
-	void *bigger = realloc(list, more * size);
-	if (bigger != NULL)
-		*room = more;
-	return bigger;
-}
-
 /* ---- looking --------------------------------------------------------------------------------- */
 
 static bool is_bytes(const struct tape_value *value)
@@ -132,8 +121,8 @@ static void take_input(void *context, const struct tape_place *place,
 		rules->many = true;
 		return;
 	}
-	void *list =
-		grow(rules->differences, rules->count, &rules->room, sizeof(*rules->differences));
+	void *list = tape_cli_grow(rules->differences, rules->count, &rules->room,
+	                           sizeof(*rules->differences));
 	rules->failed |= list == NULL;
 	if (list == NULL)
 		return;
@@ -262,8 +251,8 @@ static void propose(struct rules *rules, const struct tape_place *place, enum ta
 {
 	struct proposal *proposal = find_proposal(rules, place);
 	if (proposal == NULL) {
-		void *list = grow(rules->proposals, rules->proposal_count, &rules->proposal_room,
-		                  sizeof(*rules->proposals));
+		void *list = tape_cli_grow(rules->proposals, rules->proposal_count,
+		                           &rules->proposal_room, sizeof(*rules->proposals));
 		rules->failed |= list == NULL;
 		if (list == NULL)
 			return;

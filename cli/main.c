@@ -154,6 +154,17 @@ int tape_cli_usage(const char *text)
 	return TAPE_EXIT_GOOD;
 }
 
+void *tape_cli_grow(void *list, size_t count, size_t *room, size_t size)
+{
+	if (count < *room)
+		return list;
+	size_t more = *room == 0 ? 64 : *room * 2;
+	void *bigger = realloc(list, more * size);
+	if (bigger != NULL)
+		*room = more;
+	return bigger;
+}
+
 bool tape_cli_number(const char *text, uint64_t *ret_number)
 {
 	char *end;
