@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/derive.h"
 #include "core/system.h"
@@ -97,7 +98,7 @@ static struct {
 
 /* ---- opening --------------------------------------------------------------------------------------- */
 
-/* The library lies beside the replayer that we are. */
+/* The library lies beside the replayer that we are; of a copy, where it was to be installed. */
 static bool find_library(char path[PATH_MAX])
 {
 	Dl_info here;
@@ -105,8 +106,12 @@ static bool find_library(char path[PATH_MAX])
 		return false;
 	const char *slash = strrchr(here.dli_fname, '/');
 	int directory = slash == NULL ? 0 : (int)(slash + 1 - here.dli_fname);
-	return snprintf(path, PATH_MAX, "%.*s%s", directory, here.dli_fname, KEYRING_LIBRARY) <
-	       PATH_MAX;
+	if (snprintf(path, PATH_MAX, "%.*s%s", directory, here.dli_fname, KEYRING_LIBRARY) >=
+	    PATH_MAX)
+		return false;
+	if (access(path, R_OK) != 0 && access(TAPE_MODULE_DIR "/" KEYRING_LIBRARY, R_OK) == 0)
+		snprintf(path, PATH_MAX, "%s", TAPE_MODULE_DIR "/" KEYRING_LIBRARY);
+	return true;
 }
 
 int keyed_open(const char *list, struct tape_error *error)
