@@ -489,9 +489,9 @@ static void judge(enum mutation mutation, const struct play_call *call, const ch
 
 static void try_order(enum mutation mutation, size_t index)
 {
-	const struct play_call **calls = calloc(trace.count + 1, sizeof(*calls));
+	const struct play_call **calls = play_need(calloc(trace.count + 1, sizeof(*calls)));
 	size_t count = 0;
-	for (size_t i = 0; calls != NULL && i < trace.count; i++) {
+	for (size_t i = 0; i < trace.count; i++) {
 		if (mutation == SWAPPED && i == index) {
 			calls[count++] = &trace.calls[i + 1];
 			calls[count++] = &trace.calls[i++];
@@ -524,9 +524,7 @@ static bool change_value(struct tape_value *value, unsigned int depth)
 	size_t count = value->form == TAPE_V_MECHANISM ? 1 : value->count;
 	if (inside && depth < TAPE_MAX_DEPTH) {
 		struct tape_value *children =
-			tape_arena_array(&trace.arena, count, sizeof(*children));
-		if (children == NULL)
-			play_fail("out of memory");
+			play_need(tape_arena_array(&trace.arena, count, sizeof(*children)));
 		if (count != 0)
 			memcpy(children, value->data, count * sizeof(*children));
 		value->data = children;
@@ -542,9 +540,7 @@ static bool change_value(struct tape_value *value, unsigned int depth)
 	}
 	if ((value->form != TAPE_V_BYTES && value->form != TAPE_V_RAW) || value->length == 0)
 		return false;
-	unsigned char *bytes = tape_arena_copy(&trace.arena, value->data, value->length);
-	if (bytes == NULL)
-		play_fail("out of memory");
+	unsigned char *bytes = play_need(tape_arena_copy(&trace.arena, value->data, value->length));
 	bytes[value->length / 2] ^= 1;
 	value->data = bytes;
 	return true;
@@ -576,9 +572,9 @@ static void try_argument(size_t index, size_t argument)
 				expected = OPEN;
 	if (!call->returned || (is_model() && may_follow(call, argument)))
 		expected = OPEN;
-	const struct play_call **calls = calloc(trace.count, sizeof(*calls));
-	const struct play_call **same = calloc(trace.count, sizeof(*same));
-	for (size_t i = 0; calls != NULL && same != NULL && i < trace.count; i++) {
+	const struct play_call **calls = play_need(calloc(trace.count + 1, sizeof(*calls)));
+	const struct play_call **same = play_need(calloc(trace.count + 1, sizeof(*same)));
+	for (size_t i = 0; i < trace.count; i++) {
 		calls[i] = i == index ? &changed : &trace.calls[i];
 		same[i] = &trace.calls[i];
 	}
@@ -605,13 +601,14 @@ static bool change_scalar(struct tape_node *node)
 	if (node->length == 0 || tape_node_is_null(node) || memchr(node->text, '_', node->length) ||
 	    (!tape_node_number(node, &number) && !node->quoted))
 		return false;
-	char *text = tape_arena_copy(&trace.arena, node->text, node->length);
-	if (text == NULL)
-		play_fail("out of memory");
+	char *text = play_need(tape_arena_copy(&trace.arena, node->text, node->length));
 	char *at = text + node->length / 2;
 	if ((*at < '1' || *at > '9') && (*at < 'a' || *at > 'z'))
 		return false;
-	*at = *at == '9' ? '8' : *at == 'z' ? 'y' : *at == 'f' ? 'e' : (char)(*at + 1);
+	if (*at == '9' || *at == 'z' || *at == 'f')
+		--*at;
+	else
+		++*at;
 	node->text = text;
 	return true;
 }
@@ -620,9 +617,7 @@ static bool change_scalar(struct tape_node *node)
 static struct tape_node *change_node(const struct tape_node *from, bool *done)
 {
 	struct tape_node *copy =
-		tape_node_new(&trace.arena, (enum tape_node_type)from->type, from->line);
-	if (copy == NULL)
-		play_fail("out of memory");
+		play_need(tape_node_new(&trace.arena, (enum tape_node_type)from->type, from->line));
 	copy->quoted = from->quoted;
 	copy->text = from->text;
 	copy->length = from->length;
@@ -641,9 +636,8 @@ static void try_byte(size_t index, const struct play_call *const *calls)
 	bool done = false;
 	if (!item->whole || item->out == NULL || item->out->type != TAPE_NODE_MAPPING)
 		return;
-	struct tape_node *changed = tape_node_new(&trace.arena, TAPE_NODE_MAPPING, item->line);
-	if (changed == NULL)
-		play_fail("out of memory");
+	struct tape_node *changed =
+		play_need(tape_node_new(&trace.arena, TAPE_NODE_MAPPING, item->line));
 	for (const struct tape_node *child = item->node->first; child != NULL; child = child->next)
 		if (strcmp(child->key, "out") == 0)
 			tape_node_append(changed, change_node(child, &done), child->key,
@@ -662,9 +656,9 @@ static void try_byte(size_t index, const struct play_call *const *calls)
 static void try_trace(const char *path)
 {
 	play_read(&trace, path);
-	const struct play_call **calls = calloc(trace.count + 1, sizeof(*calls));
+	const struct play_call **calls = play_need(calloc(trace.count + 1, sizeof(*calls)));
 	answers = play_new_answers(trace.count + 1);
-	for (size_t i = 0; calls != NULL && i < trace.count; i++)
+	for (size_t i = 0; i < trace.count; i++)
 		calls[i] = &trace.calls[i];
 	if (notices(path, calls, calls, trace.count))
 		play_fail("%s: mode %s does not serve it as it is", path, mode);

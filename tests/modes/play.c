@@ -31,7 +31,7 @@ void play_fail(const char *format, ...)
 	exit(1);
 }
 
-static void *need(void *memory)
+void *play_need(void *memory)
 {
 	if (memory == NULL)
 		play_fail("out of memory");
@@ -48,7 +48,7 @@ static const char *spell(struct tape_arena *arena, const struct tape_function *f
 	char room[4096];
 	tape_buf_init(&buf, room, sizeof(room), (size_t)1 << 28);
 	(void)tape_print_values(&buf, function, out, true);
-	const char *text = need(tape_arena_copy(arena, buf.data, buf.length));
+	const char *text = play_need(tape_arena_copy(arena, buf.data, buf.length));
 	tape_buf_done(&buf);
 	return text;
 }
@@ -62,7 +62,8 @@ static void take_call(struct play_trace *trace, const struct tape_item *item)
 		return;
 	if (trace->count == trace->room) {
 		trace->room = trace->room == 0 ? 256 : trace->room * 2;
-		trace->calls = need(realloc(trace->calls, trace->room * sizeof(*trace->calls)));
+		trace->calls =
+			play_need(realloc(trace->calls, trace->room * sizeof(*trace->calls)));
 	}
 	struct play_call *call = &trace->calls[trace->count++];
 	*call = (struct play_call){ .function = &tape_functions[item->function],
@@ -70,7 +71,8 @@ static void take_call(struct play_trace *trace, const struct tape_item *item)
 		                    .line = item->line,
 		                    .item = trace->item_count - 1,
 		                    .said = "" };
-	call->in = need(tape_arena_array(&trace->arena, TAPE_MAX_ARGUMENTS, sizeof(*call->in)));
+	call->in =
+		play_need(tape_arena_array(&trace->arena, TAPE_MAX_ARGUMENTS, sizeof(*call->in)));
 	if (tape_parse_in(&parse, call->function, item->in, item->line, call->in) < 0)
 		play_fail("%s:%zu: %s", trace->path, item->line, error.sentence);
 }
@@ -86,7 +88,8 @@ static void take_return(struct play_trace *trace, const struct tape_item *item)
 			call = &trace->calls[i];
 	if (call == NULL)
 		return;
-	call->out = need(tape_arena_array(&trace->arena, TAPE_MAX_ARGUMENTS, sizeof(*call->out)));
+	call->out =
+		play_need(tape_arena_array(&trace->arena, TAPE_MAX_ARGUMENTS, sizeof(*call->out)));
 	if (tape_parse_out(&parse, call->function, item->out, item->line, call->in, call->out) < 0)
 		play_fail("%s:%zu: %s", trace->path, item->line, error.sentence);
 	call->returned = true;
@@ -107,7 +110,7 @@ void play_read(struct play_trace *trace, const char *path)
 	while ((result = tape_reader_next(trace->reader, &trace->arena, &item, &error)) > 0) {
 		if (trace->item_count == trace->item_room) {
 			trace->item_room = trace->item_room == 0 ? 256 : trace->item_room * 2;
-			trace->items = need(
+			trace->items = play_need(
 				realloc(trace->items, trace->item_room * sizeof(*trace->items)));
 		}
 		trace->items[trace->item_count++] = item;
@@ -229,7 +232,7 @@ static bool find_secret(void *context, const struct tape_value *secret, const vo
 {
 	struct tape_arena *arena = context;
 	size_t length = secret->stated ? (size_t)secret->number : secret->length;
-	char *bytes = need(tape_arena_array(arena, length + 1, 1));
+	char *bytes = play_need(tape_arena_array(arena, length + 1, 1));
 	for (size_t i = 0; i < length; i++)
 		bytes[i] = ((const char *)secret->data)[(secret->length - 1 - i % secret->length)];
 	*ret_bytes = bytes;

@@ -94,6 +94,9 @@ bool play_replay(const char *trace, const char *mode, const struct play_call *co
                  size_t count, const char *report, const struct play_handles *handles,
                  struct play_answers *answers);
 
+/* Returns memory that was asked for; without it, ends the program. */
+void *play_need(void *memory);
+
 /* Say what is wrong and end the program. */
 _Noreturn void play_fail(const char *format, ...) TAPE_PRINTF(1, 2);
 

@@ -78,13 +78,30 @@ static uint64_t identify(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
 	return (uint64_t)(object_class + 1) << 32 | (uint64_t)strtoul((char *)id, NULL, 16);
 }
 
+/* Run what is behind it in a process of its own. */
+static bool in_child(void)
+{
+	fflush(NULL);
+	pid_t child = fork();
+	int status;
+	if (child == 0)
+		return true;
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		play_fail("fork: %s", strerror(errno));
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		play_fail("a run ended with 0x%x", (unsigned int)status);
+	return false;
+}
+
 static void restore_token(void)
 {
 	char command[8192];
 	snprintf(command, sizeof(command), "rm -rf '%s/tokens' && cp -a '%s/tokens.0' '%s/tokens'",
 	         directory, directory, directory);
-	if (system(command) != 0)
-		play_fail("the token cannot be restored");
+	if (in_child()) {
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(1);
+	}
 }
 
 /* ---- random calls ---------------------------------------------------------------------------- */
@@ -458,10 +475,9 @@ static void insert(struct list *list, size_t at, const struct play_call *call)
 static const struct play_call *vary(struct play_trace *trace, const struct play_call *call,
                                     uint64_t *dice)
 {
-	struct play_call *other = tape_arena_array(&trace->arena, 1, sizeof(*other));
-	struct tape_value *in = tape_arena_array(&trace->arena, TAPE_MAX_ARGUMENTS, sizeof(*in));
-	if (other == NULL || in == NULL)
-		play_fail("out of memory");
+	struct play_call *other = play_need(tape_arena_array(&trace->arena, 1, sizeof(*other)));
+	struct tape_value *in =
+		play_need(tape_arena_array(&trace->arena, TAPE_MAX_ARGUMENTS, sizeof(*in)));
 	*other = *call;
 	memcpy(in, call->in, call->function->count * sizeof(*in));
 	other->in = in;
@@ -480,9 +496,7 @@ static const struct play_call *vary(struct play_trace *trace, const struct play_
 			continue;
 		size_t count = 1 + roll_below(dice, in[i].count + 1);
 		struct tape_value *entries =
-			tape_arena_array(&trace->arena, count, sizeof(*entries));
-		if (entries == NULL)
-			play_fail("out of memory");
+			play_need(tape_arena_array(&trace->arena, count, sizeof(*entries)));
 		for (size_t j = 0; j < count; j++) {
 			entries[j] = *tape_value_child(&in[i], roll_below(dice, in[i].count));
 			if (entries[j].form == TAPE_V_LIST || roll_percent(dice, 50))
@@ -561,8 +575,9 @@ static void bind(struct run *run, enum tape_kind kind, uint64_t recorded, uint64
 	size_t i = 0;
 	while (i < run->counts[index] && run->recorded[index][i] != recorded)
 		i++;
-	if (i == MAX_HANDLES)
-		play_fail("too many handles");
+	/* A run makes fewer calls than there is room for handles. */
+	if (i >= MAX_HANDLES)
+		return;
 	run->counts[index] += i == run->counts[index];
 	run->recorded[index][i] = recorded;
 	run->own[index][i] = own;
@@ -709,21 +724,6 @@ static void make_calls(const struct list *list, const struct play_answers *only,
 			play_call(&run.module, list->calls[i], &handles, answers, i);
 	}
 	exit(0);
-}
-
-/* Run what is behind it in a process of its own. */
-static bool in_child(void)
-{
-	fflush(NULL);
-	pid_t child = fork();
-	int status;
-	if (child == 0)
-		return true;
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		play_fail("fork: %s", strerror(errno));
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		play_fail("a run ended with 0x%x", (unsigned int)status);
-	return false;
 }
 
 struct counts {
