@@ -6,7 +6,6 @@
 
 #include "core/map.h"
 #include "core/mix.h"
-#include "core/redact.h"
 #include "core/varies.h"
 
 /* A recorded call that has something to say, and the state in which it began. */
