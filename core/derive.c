@@ -460,12 +460,12 @@ static int how_many(const struct tape_codes *codes)
 
 bool tape_codes_known(const struct tape_codes *codes)
 {
-	return !codes->unsure || how_many(codes) != 0;
+	return !codes->unsure;
 }
 
 CK_RV tape_codes_rv(const struct tape_codes *codes, unsigned int *ret_leeway)
 {
-	if (codes->unsure || how_many(codes) > 1)
+	if (how_many(codes) > 1)
 		*ret_leeway |= TAPE_LEEWAY_CODE;
 	return codes->sensitive ? CKR_ATTRIBUTE_SENSITIVE
 	       : codes->invalid ? CKR_ATTRIBUTE_TYPE_INVALID

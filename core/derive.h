@@ -105,7 +105,7 @@ TAPE_MUST_CHECK bool tape_known_answer(const struct tape_known *known,
                                        const struct tape_value *live, struct tape_arena *arena,
                                        struct tape_codes *codes, struct tape_value *ret_out);
 
-/* Whether they come to one: the only reasons are not those that are not known. */
+/* Whether all reasons are known: else nobody knows which code comes first. */
 bool tape_codes_known(const struct tape_codes *codes);
 
 /*

@@ -301,7 +301,7 @@ model_case(33, [read({"CKA_VALUE": None, "CKA_SUBJECT": None}, [GONE, GONE], "CK
            [read({"CKA_SUBJECT": None}, [GONE], "CKR_ATTRIBUTE_SENSITIVE")], "unrecorded")
 model_case(33, [read({"CKA_VALUE": None, "CKA_SUBJECT": None}, [GONE, GONE], "CKR_ATTRIBUTE_SENSITIVE"),
                 read({"CKA_PRIME_1": None}, [GONE], "CKR_ATTRIBUTE_TYPE_INVALID")],
-           [read({"CKA_SUBJECT": None, "CKA_PRIME_1": 9}, [GONE, GONE], "CKR_ATTRIBUTE_TYPE_INVALID")], "s", marked=1)
+           [read({"CKA_SUBJECT": None, "CKA_PRIME_1": 9}, [GONE, GONE], "CKR_ATTRIBUTE_TYPE_INVALID")], "unrecorded")
 model_case(34, [made(5, "a")], [made(5, "a"), label("a", handle=5, room=3),
                                 read({"CKA_ID": 1}, [{"hex": "01"}], handle=5)], "s s unrecorded")
 model_case(34, [made(5, "a"), label("b", handle=5)], [made(5, "a"), label("b", handle=5, room=3)], "s s")
