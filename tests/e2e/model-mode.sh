@@ -100,7 +100,6 @@ for url in 'pkcs11:token=model;id=%01' 'pkcs11:token=model;object=two' 'pkcs11:t
 	otherwise all.yaml p11tool --provider {} --list-all --only-urls "$url"
 done
 otherwise all.yaml p11tool --provider {} --list-privkeys 'pkcs11:token=model'
-otherwise all.yaml p11tool --provider {} --info 'pkcs11:token=model;id=%01;type=public'
 
 # ---- what is not known -------------------------------------------------------------------------------
 
