@@ -19,7 +19,8 @@ plain=$port
 printf '<!DOCTYPE html><html><body style="font: 40px monospace">it works</body></html>' >"$work/site/page.html"
 
 # Nothing but the page is to be loaded, and nothing is to happen by chance.
-quiet='user_pref("security.default_personal_cert", "Select Automatically");
+cat >"$work/user.js" <<'END'
+user_pref("security.default_personal_cert", "Select Automatically");
 user_pref("network.http.speculative-parallel-limit", 0);
 user_pref("network.dns.disablePrefetch", true);
 user_pref("network.prefetch-next", false);
@@ -34,7 +35,7 @@ user_pref("services.settings.server", "data:,");
 user_pref("security.remote_settings.intermediates.enabled", false);
 user_pref("security.remote_settings.crlite_filters.enabled", false);
 user_pref("security.OCSP.enabled", 0);
-user_pref("security.sandbox.content.level", 4);'
+END
 
 # A profile with DATABASE, in which MODULE is named. The page's picture is what is left; what a browser prints is its
 # own business.
@@ -42,14 +43,14 @@ firefox() { # DATABASE MODULE LINES PORT
 	rm -rf "$work/profile"
 	cp -a "$work/$1" "$work/profile"
 	[[ -z $2 ]] || printf '\nlibrary=%s\nname=tested\n%s\n' "$2" "$3" >>"$work/profile/pkcs11.txt"
-	echo "$quiet" >"$work/profile/user.js"
-	timeout --signal=KILL 120 firefox-esr --headless --no-remote --profile "$work/profile" --screenshot "$PWD/page.png" \
+	cp "$work/user.js" "$work/profile/"
+	timeout --signal=KILL 60 firefox-esr --headless --no-remote --profile "$work/profile" --screenshot "$PWD/page.png" \
 		--window-size=600,300 "https://localhost:$4/page.html" >"$work/firefox.log" 2>&1 || echo "status $?"
 }
 
 # Chromium reads the NSS database of its user, and takes the certificate that a policy lets it take.
 chromium() { # DATABASE MODULE LINES PORT
-	rm -rf "$work/home" "$work/user"
+	rm -rf "${work:?}/home" "$work/user"
 	mkdir -p "$work/home/.pki" "$work/policy/managed" /etc/chromium/policies
 	cp -a "$work/$1" "$work/home/.pki/nssdb"
 	[[ -z $2 ]] || printf '\nlibrary=%s\nname=tested\n%s\n' "$2" "$3" >>"$work/home/.pki/nssdb/pkcs11.txt"
@@ -65,7 +66,6 @@ chromium() { # DATABASE MODULE LINES PORT
 	rm -rf "$work/user"
 }
 export -f firefox chromium
-export quiet
 
 # All three runs had the page of the server; and without its module a browser has not.
 pages() { grep -c 'FILE:page.html' "$work/$1.log" || true; }
@@ -76,7 +76,7 @@ refuses() { # BROWSER
 	local before
 	before=$(pages plain)
 	mkdir -p "$work/refused"
-	(cd "$work/refused" && "$1" nss-none '' '' "$plain")
+	(cd "$work/refused" && "$1" nss-none '' '' "$plain") >/dev/null 2>&1
 	[[ $(pages plain) == "$before" ]] || fail "$1 loads the page without the module"
 	echo "ok: $family/$1: refused without the module"
 }
