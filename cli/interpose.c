@@ -120,7 +120,8 @@ int tape_interpose_begin(struct tape_interpose *interpose, const char *program, 
 			preload);
 	if (!tape_cli_temporary(interpose->directory))
 		return TAPE_EXIT_BAD;
-	interpose->preload = join(preload, getenv("LD_PRELOAD"));
+	/* Behind what is preloaded anyway: sanitizers' runtimes must come first. */
+	interpose->preload = join(getenv("LD_PRELOAD"), preload);
 	/* ASan ends a program in which another library was loaded before its own. */
 	interpose->asan = join(getenv("ASAN_OPTIONS"), "verify_asan_link_order=0");
 	if (interpose->preload == NULL || interpose->asan == NULL)
