@@ -47,58 +47,6 @@ static int drive_trace(struct drive *drive, const struct drive_trace *trace);
 /* ---- the module ------------------------------------------------------------------------------ */
 
 /*
- * Functions of a list, whose pointers stand in the order of our rows: all, or those that lack so far. Those that find
- * the others are the exported ones, as the recorder calls them: p11-kit's proxy has other ones in its lists.
- */
-static void take_list(struct drive *drive, const void *list, size_t count, bool all)
-{
-	const unsigned char *pointers =
-		(const unsigned char *)list + offsetof(CK_FUNCTION_LIST, C_Initialize);
-	for (size_t i = 0; i < count; i++) {
-		tape_any_fn function;
-		memcpy(&function, pointers + i * sizeof(function), sizeof(function));
-		if (drive->functions[i] == NULL || (all && !tape_functions[i].finds))
-			drive->functions[i] = function;
-	}
-}
-
-/* The list of an interface that has the standard's name. */
-static void take_interface(struct drive *drive, const CK_INTERFACE *interface, bool all)
-{
-	if (interface == NULL || interface->pFunctionList == NULL ||
-	    interface->pInterfaceName == NULL ||
-	    strcmp((const char *)interface->pInterfaceName, "PKCS 11") != 0)
-		return;
-	CK_VERSION version;
-	memcpy(&version, interface->pFunctionList, sizeof(version));
-	take_list(drive, interface->pFunctionList, tape_list_pointers(version.major, version.minor),
-	          all);
-	drive->listed |= all;
-}
-
-static tape_any_fn find_symbol(const struct drive *drive, const char *name)
-{
-	tape_any_fn function = NULL;
-	void *symbol = dlsym(drive->library, name);
-	memcpy(&function, &symbol, sizeof(function));
-	return function;
-}
-
-/* The standard's interfaces bring what C_GetFunctionList's list has no room for. */
-static void take_interfaces(struct drive *drive)
-{
-	static const unsigned char versions[][2] = { { 3, 0 }, { 3, 1 }, { 3, 2 } };
-	CK_C_GetInterface get = (CK_C_GetInterface)drive->functions[TAPE_FN_C_GetInterface];
-	for (size_t i = 0; get != NULL && i < TAPE_ARRAY_SIZE(versions); i++) {
-		CK_UTF8CHAR name[] = "PKCS 11";
-		CK_VERSION version = { versions[i][0], versions[i][1] };
-		CK_INTERFACE *interface = NULL;
-		if (get(name, &version, &interface, 0) == CKR_OK)
-			take_interface(drive, interface, false);
-	}
-}
-
-/*
  * The first list that the program asked for is the one that it called through; a module's lists need not
  * have the same functions (NSS tells another version in each).
  */
@@ -113,9 +61,9 @@ static void follow_discovery(struct drive *drive, const struct drive_call *call)
 		if (to == NULL)
 			continue;
 		if (argument->kind == TAPE_K_OUT_INTERFACE)
-			take_interface(drive, *to, true);
+			drive->listed |= tape_live_take_interface(&drive->live, *to, true);
 		else if (argument->kind == TAPE_K_OUT_FUNCTION_LIST && *to != NULL)
-			take_list(drive, *to, TAPE_FN_COUNT_2, drive->listed = true);
+			tape_live_take(&drive->live, *to, TAPE_FN_COUNT_2, drive->listed = true);
 	}
 }
 
@@ -123,36 +71,19 @@ static bool load(struct drive *drive)
 {
 	const struct drive_options *options = drive->options;
 	const char *path = options->recorder[0] != 0 ? options->recorder : options->module;
-	memset(drive->functions, 0, sizeof(drive->functions));
+	struct tape_error error;
 	drive->listed = false;
-	drive->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	/* What a program loads lazily may lack a function that nobody calls. */
-	if (drive->library == NULL)
-		drive->library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-	if (drive->library == NULL) {
-		const char *why = dlerror();
-		tape_cli_fail("the module cannot be loaded: %s", why == NULL ? path : why);
-		return false;
-	}
-	CK_C_GetFunctionList get = (CK_C_GetFunctionList)find_symbol(drive, "C_GetFunctionList");
-	CK_FUNCTION_LIST *list = NULL;
-	if (get == NULL || get(&list) != CKR_OK || list == NULL) {
-		tape_cli_fail("%s gives no function list", options->module);
-		return false;
-	}
-	take_list(drive, list, TAPE_FN_COUNT_2, false);
-	drive->functions[TAPE_FN_C_GetFunctionList] = (tape_any_fn)get;
-	drive->functions[TAPE_FN_C_GetInterface] = find_symbol(drive, "C_GetInterface");
-	drive->functions[TAPE_FN_C_GetInterfaceList] = find_symbol(drive, "C_GetInterfaceList");
-	take_interfaces(drive);
-	return true;
+	if (tape_live_load(&drive->live, path, options->module, &error) == 0)
+		return true;
+	tape_cli_fail("%s", error.sentence);
+	return false;
 }
 
 static void unload(struct drive *drive)
 {
-	if (drive->library != NULL)
-		dlclose(drive->library);
-	drive->library = NULL;
+	if (drive->live.library != NULL)
+		dlclose(drive->live.library);
+	drive->live.library = NULL;
 	drive->initialized = false;
 	tape_map_clear(&drive->sessions);
 	tape_map_clear(&drive->objects);
@@ -313,7 +244,7 @@ static bool blocks(const struct drive_call *call)
 static enum drive_skip reason_to_skip(const struct drive *drive, const struct drive_call *call,
                                       const struct pending *pending)
 {
-	bool presents = scan_presents(call->function, call->in);
+	bool presents = tape_presents(call->function, call->in);
 	if (call->item->synthetic)
 		return DRIVE_SYNTHETIC;
 	if (call->item->injected)
@@ -379,7 +310,7 @@ static bool adds_flags(struct drive *drive, struct drive_call *call)
 				       &flags, sizeof(flags));
 			}
 		set_phase(drive, DRIVE_CALLING);
-		CK_RV rv = tape_call(drive->functions[call->item->function], call->item->function,
+		CK_RV rv = tape_call(drive->live.functions[call->item->function], call->item->function,
 		                     call->words);
 		set_phase(drive, DRIVE_BETWEEN);
 		tape_capture_out(&capture, call->function, call->words, call->live_in, rv, again);
@@ -398,7 +329,7 @@ static void judge(struct drive *drive, struct drive_call *call)
 		return;
 	}
 	if (call->live_rv != call->rv) {
-		if (scan_presents(call->function, call->in) && scan_is_wrong_pin(call->live_rv))
+		if (tape_presents(call->function, call->in) && scan_is_wrong_pin(call->live_rv))
 			drive->refused = true;
 		drive_differ(drive, call, "rv", NULL);
 		return;
@@ -474,7 +405,7 @@ static bool make_call(struct drive *drive, struct drive_call *call)
 		                        .context = &issue };
 	static struct tape_value live_in[TAPE_MAX_ARGUMENTS], live_out[TAPE_MAX_ARGUMENTS];
 	uintptr_t *words = call->words;
-	tape_any_fn function = drive->functions[call->item->function];
+	tape_any_fn function = drive->live.functions[call->item->function];
 	for (size_t i = 0; call->returned && i < call->function->count; i++)
 		if (tape_shapes[call->function->arguments[i].kind].codec == TAPE_C_TEMPLATE)
 			remember_types(drive, call, i);
@@ -666,7 +597,7 @@ static int take_half(struct stream *stream, struct tape_half *half)
 static void end(struct drive *drive)
 {
 	set_phase(drive, DRIVE_ENDING);
-	CK_C_Finalize finalize = (CK_C_Finalize)drive->functions[TAPE_FN_C_Finalize];
+	CK_C_Finalize finalize = (CK_C_Finalize)drive->live.functions[TAPE_FN_C_Finalize];
 	if (drive->initialized && finalize != NULL && drive->depth == 0)
 		(void)finalize(NULL);
 	if (drive->depth == 0)
@@ -687,7 +618,7 @@ static int drive_trace(struct drive *drive, const struct drive_trace *trace)
 	if (result < 0)
 		return tape_cli_fail_at(trace->path, &stream.error), result;
 	drive->names = tape_reader_header(stream.halves.reader)->names;
-	if (drive->library == NULL && !load(drive))
+	if (drive->live.library == NULL && !load(drive))
 		result = -TAPE_E_SYSTEM;
 	set_phase(drive, DRIVE_BETWEEN);
 	if (drive->depth == 0 && result == 0 && drive->options->has_slot)

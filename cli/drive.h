@@ -13,7 +13,7 @@
 #include "cli/halves.h"
 #include "cli/mapping.h"
 #include "cli/scan.h"
-#include "core/call.h"
+#include "core/live.h"
 #include "core/value.h"
 
 /*
@@ -115,8 +115,7 @@ struct drive {
 	const struct tape_node *names;
 
 	/* The module. */
-	void *library;
-	tape_any_fn functions[TAPE_FN_COUNT]; /* NULL where the module has none */
+	struct tape_live live;
 	bool listed; /* the functions are those of the list that the program called through */
 	bool initialized;
 	bool refused; /* a PIN: no other one is presented */

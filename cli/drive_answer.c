@@ -281,7 +281,7 @@ static bool has_attribute(const struct drive *drive, CK_SESSION_HANDLE session, 
 	CK_ATTRIBUTE entry = { (CK_ATTRIBUTE_TYPE)attribute->type, memory,
 		               (CK_ULONG)attribute->length };
 	CK_C_GetAttributeValue read =
-		(CK_C_GetAttributeValue)drive->functions[TAPE_FN_C_GetAttributeValue];
+		(CK_C_GetAttributeValue)drive->live.functions[TAPE_FN_C_GetAttributeValue];
 	bool equal = memory != NULL && read != NULL &&
 	             read(session, (CK_OBJECT_HANDLE)object, &entry, 1) == CKR_OK &&
 	             entry.ulValueLen == attribute->length;
@@ -333,7 +333,7 @@ static bool consider(struct choice *choice, uint64_t object)
 static void consider_all(struct choice *choice)
 {
 	const struct drive *drive = choice->drive;
-	const tape_any_fn *p11 = drive->functions;
+	const tape_any_fn *p11 = drive->live.functions;
 	CK_OBJECT_HANDLE found[256];
 	CK_SESSION_HANDLE session;
 	CK_ULONG count = 0;
@@ -389,7 +389,7 @@ static void bind_found(struct drive *drive, const struct drive_call *call,
 static bool has_label(const struct drive *drive, uint64_t slot, const void *label)
 {
 	CK_TOKEN_INFO info;
-	CK_C_GetTokenInfo ask = (CK_C_GetTokenInfo)drive->functions[TAPE_FN_C_GetTokenInfo];
+	CK_C_GetTokenInfo ask = (CK_C_GetTokenInfo)drive->live.functions[TAPE_FN_C_GetTokenInfo];
 	return ask != NULL && ask((CK_SLOT_ID)slot, &info) == CKR_OK &&
 	       memcmp(info.label, label, sizeof(info.label)) == 0;
 }
@@ -430,7 +430,7 @@ bool drive_choose_slot(struct drive *drive)
 {
 	const struct drive_options *options = drive->options;
 	const struct scan *scan = &drive->trace->scan;
-	CK_C_GetSlotList list = (CK_C_GetSlotList)drive->functions[TAPE_FN_C_GetSlotList];
+	CK_C_GetSlotList list = (CK_C_GetSlotList)drive->live.functions[TAPE_FN_C_GetSlotList];
 	CK_SLOT_ID slots[SCAN_SLOTS];
 	CK_ULONG count = SCAN_SLOTS;
 	char label[32];

@@ -75,15 +75,6 @@ static struct scan_object *known_object(const struct reading *reading, const str
 
 /* ---- secrets --------------------------------------------------------------------------------- */
 
-bool scan_presents(const struct tape_function *function, const struct tape_value *in)
-{
-	for (size_t i = 0; i < function->count; i++)
-		if (tape_shapes[function->arguments[i].kind].codec == TAPE_C_SECRET &&
-		    (in[i].form == TAPE_V_SECRET || (in[i].form == TAPE_V_BYTES && in[i].length)))
-			return true;
-	return false;
-}
-
 bool scan_is_wrong_pin(CK_RV rv)
 {
 	return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE ||
@@ -172,27 +163,6 @@ static int scan_secrets(struct reading *reading, const struct whole *whole)
 
 /* ---- danger ---------------------------------------------------------------------------------- */
 
-/* The value of a boolean attribute in any of the call's templates; `otherwise` where none has it. */
-static bool boolean_of(const struct whole *whole, uint64_t type, bool otherwise)
-{
-	bool found = false;
-	bool any = false;
-	for (size_t i = 0; i < whole->function->count; i++) {
-		const struct tape_value *list = &whole->in[i];
-		if (tape_shapes[whole->function->arguments[i].kind].codec != TAPE_C_TEMPLATE ||
-		    list->form != TAPE_V_LIST)
-			continue;
-		for (size_t j = 0; j < list->count; j++) {
-			const struct tape_value *entry = tape_value_child(list, j);
-			if (entry->tag != type || entry->form != TAPE_V_BYTES || entry->length == 0)
-				continue;
-			found = true;
-			any |= *(const unsigned char *)entry->data != 0;
-		}
-	}
-	return found ? any : otherwise;
-}
-
 static void add_danger(struct scan *scan, const struct whole *whole, const char *what)
 {
 	size_t i = 0;
@@ -236,25 +206,15 @@ static bool reaches_token(const struct reading *reading, const struct whole *who
 
 static void scan_danger(struct reading *reading, const struct whole *whole)
 {
-	unsigned int effects = tape_effects[whole->call->function].effects;
-	bool created = (effects & (TAPE_EFFECT_CREATES | TAPE_EFFECT_GENERATES)) != 0;
-	if (!reaches_token(reading, whole))
-		return;
-	if ((effects & TAPE_EFFECT_TOKEN) != 0)
-		add_danger(reading->scan, whole, "changes the token");
-	else if (created && boolean_of(whole, CKA_TOKEN, false))
-		add_danger(reading->scan, whole, "makes objects of the token");
-	else if ((effects & (TAPE_EFFECT_DESTROYS | TAPE_EFFECT_EDITS)) == 0 ||
-	         is_of_temporary(reading, whole))
-		return;
+	bool names = (tape_effects[whole->call->function].effects &
+	              (TAPE_EFFECT_DESTROYS | TAPE_EFFECT_EDITS)) != 0;
+	const char *harm =
+		tape_harm(whole->function, whole->in, is_of_temporary(reading, whole));
 	/* A handle that was made up, and refused. */
-	else if (whole->out != NULL && whole->rv == CKR_OBJECT_HANDLE_INVALID &&
-	         known_object(reading, whole) == NULL)
-		return;
-	else
-		add_danger(reading->scan, whole,
-		           (effects & TAPE_EFFECT_EDITS) != 0 ? "changes objects of the token"
-		                                              : "destroys objects of the token");
+	bool made_up = names && whole->out != NULL && whole->rv == CKR_OBJECT_HANDLE_INVALID &&
+	               known_object(reading, whole) == NULL;
+	if (harm != NULL && !made_up && reaches_token(reading, whole))
+		add_danger(reading->scan, whole, harm);
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -372,7 +332,7 @@ static int scan_outputs(struct reading *reading, const struct whole *whole)
 			result = new_object(reading, out->number, whole->call->id);
 		if (argument->kind == TAPE_K_OUT_OBJECT && number && result == 0 &&
 		    (effects & (TAPE_EFFECT_CREATES | TAPE_EFFECT_GENERATES)) != 0 &&
-		    !boolean_of(whole, CKA_TOKEN, false) &&
+		    !tape_template_says(whole->function, whole->in, CKA_TOKEN, false) &&
 		    !tape_map_put(&reading->temporary, out->number, 1))
 			result = no_memory(reading);
 		else if (argument->kind == TAPE_K_OUT_OBJECTS)

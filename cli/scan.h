@@ -86,8 +86,7 @@ bool scan_is_unreturned(const struct scan *scan, uint64_t id);
 /* The label of a recorded slot's token, 32 characters; NULL where the trace does not say. */
 const unsigned char *scan_label(const struct scan *scan, uint64_t slot);
 
-/* Say whether a call presents a PIN or a password, and whether that was refused as a wrong one. */
-bool scan_presents(const struct tape_function *function, const struct tape_value *in);
+/* Say whether a PIN that a call presents was refused as a wrong one. */
 bool scan_is_wrong_pin(CK_RV rv);
 
 #endif

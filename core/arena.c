@@ -75,6 +75,15 @@ void tape_arena_done(struct tape_arena *arena)
 	arena->failed = false;
 }
 
+void tape_arena_wipe(struct tape_arena *arena)
+{
+	for (struct tape_chunk *c = arena->chunks; c != NULL; c = c->older)
+		tape_wipe((char *)c + CHUNK_HEAD, c->size - CHUNK_HEAD);
+	if (arena->first_next != NULL)
+		tape_wipe(arena->first_next, (size_t)(arena->first_end - arena->first_next));
+	tape_arena_done(arena);
+}
+
 void *tape_arena_grow(struct tape_arena *arena, size_t size)
 {
 	size_t room = CHUNK_SIZE;

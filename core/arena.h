@@ -30,6 +30,9 @@ void tape_arena_reset(struct tape_arena *arena);
 /* Give all pages back. The arena may be used again. */
 void tape_arena_done(struct tape_arena *arena);
 
+/* The same, once all of it has been overwritten, the storage too. */
+void tape_arena_wipe(struct tape_arena *arena);
+
 void *tape_arena_grow(struct tape_arena *arena, size_t size);
 
 /* Allocate, aligned for any object and not cleared. NULL (and `failed`) where memory or the limit is out. */

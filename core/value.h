@@ -81,4 +81,13 @@ static inline const struct tape_value *tape_value_child(const struct tape_value 
 	return (const struct tape_value *)value->data + index;
 }
 
+struct tape_arena;
+
+/*
+ * Copy a value with all that it points to, but for the caller's memory: `memory` and `before` become NULL. Not for
+ * images. Returns false without memory.
+ */
+TAPE_MUST_CHECK bool tape_value_copy(struct tape_arena *arena, struct tape_value *to,
+                                     const struct tape_value *from);
+
 #endif

@@ -118,3 +118,51 @@ bool tape_varies_mechanism(uint64_t mechanism, unsigned int operations)
 			return true;
 	return false;
 }
+
+bool tape_presents(const struct tape_function *function, const struct tape_value *in)
+{
+	for (size_t i = 0; i < function->count; i++)
+		if (tape_shapes[function->arguments[i].kind].codec == TAPE_C_SECRET &&
+		    (in[i].form == TAPE_V_SECRET || (in[i].form == TAPE_V_BYTES && in[i].length)))
+			return true;
+	return false;
+}
+
+bool tape_template_says(const struct tape_function *function, const struct tape_value *in,
+                        uint64_t type, bool otherwise)
+{
+	bool found = false;
+	bool any = false;
+	for (size_t i = 0; i < function->count; i++) {
+		const struct tape_value *list = &in[i];
+		if (tape_shapes[function->arguments[i].kind].codec != TAPE_C_TEMPLATE ||
+		    list->form != TAPE_V_LIST)
+			continue;
+		for (size_t j = 0; j < list->count; j++) {
+			const struct tape_value *entry = tape_value_child(list, j);
+			if (entry->tag != type || entry->form != TAPE_V_BYTES || entry->length == 0)
+				continue;
+			found = true;
+			any |= *(const unsigned char *)entry->data != 0;
+		}
+	}
+	return found ? any : otherwise;
+}
+
+const char *tape_harm(const struct tape_function *function, const struct tape_value *in, bool own)
+{
+	unsigned int effects = tape_effects[function - tape_functions].effects;
+	bool copies = false; /* what a template of an object does not say is as in that object */
+	for (size_t i = 0; i < function->count; i++)
+		copies |= (tape_shapes[function->arguments[i].kind].traits & TAPE_T_OF) != 0;
+	if ((effects & TAPE_EFFECT_TOKEN) != 0)
+		return "changes the token";
+	if ((effects & (TAPE_EFFECT_CREATES | TAPE_EFFECT_GENERATES)) != 0 &&
+	    tape_template_says(function, in, CKA_TOKEN, copies && !own))
+		return "makes objects of the token";
+	if ((effects & TAPE_EFFECT_EDITS) != 0 && !own)
+		return "changes objects of the token";
+	if ((effects & TAPE_EFFECT_DESTROYS) != 0 && !own)
+		return "destroys objects of the token";
+	return NULL;
+}

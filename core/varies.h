@@ -8,6 +8,7 @@
 
 #include "core/api/api.h"
 #include "core/rules.h"
+#include "core/value.h"
 
 /* The operations of a session, as far as their outputs depend on what came before. */
 enum tape_operation {
@@ -50,5 +51,18 @@ bool tape_varies_attribute(uint64_t type);
 /* The same of a place: of one of these attributes, or a field of a structure that an argument is. */
 bool tape_varies_place(const struct tape_place *place);
 bool tape_varies_mechanism(uint64_t mechanism, unsigned int operations);
+
+/*
+ * Say what a call does to a token that stays: "makes objects of the token"; NULL where it does nothing of the kind.
+ * `own` says that all objects which it names are session objects of the program's own.
+ */
+const char *tape_harm(const struct tape_function *function, const struct tape_value *in, bool own);
+
+/* The value of a boolean attribute in any of the call's templates; `otherwise` where none has it. */
+bool tape_template_says(const struct tape_function *function, const struct tape_value *in,
+                        uint64_t type, bool otherwise);
+
+/* Say whether a call presents a PIN or a password. */
+bool tape_presents(const struct tape_function *function, const struct tape_value *in);
 
 #endif
