@@ -75,18 +75,25 @@ static const char usage[] =
 	"      --reproduce-hang     the same, but never return from it\n"
 	"      --backtrace          say of every divergence where it was called from\n"
 	"      --on-divergence WHAT error: the call fails (default); abort: the first one\n"
-	"                           raises SIGABRT besides, for a debugger\n"
+	"                           raises SIGABRT besides, for a debugger; forward[=MODULE]: a\n"
+	"                           live module (the recorded one) is brought to the state\n"
+	"                           that the program is in, and answers from then on\n"
+	"      --forward-trace FILE record what that module is asked in FILE (TRACE-forward.yaml)\n"
 	"      --report FILE        write a JSON object a line about every divergence\n"
 	"  -v, --verbose            print the summary even where all is well\n"
 	"      --help               print this\n"
 	"\n"
 	"Exit status: that of COMMAND; 1 where COMMAND succeeded but did something else\n"
-	"than was recorded; 2 where it was not started. 128 and the signal's number where\n"
+	"than was recorded, and no live module answered it; 2 where it was not started. 128 and "
+        "the signal's number where\n"
 	"COMMAND was killed, as by --reproduce-crash: 139.\n";
 
 struct replay {
 	const char *trace, *mode, *report, *no_return, *rules_file;
 	const char *timing, *order, *order_timeout, *backtrace, *on_divergence;
+	const char *forward, *forward_trace; /* module, "" for the recorded one; where to record */
+	char forward_module[PATH_MAX];       /* the live one, and a recorder for it */
+	char forward_directory[PATH_MAX], forward_recorder[PATH_MAX], forward_redact[64];
 	bool verbose;
 	struct tape_buf secrets, rules, keys, inject; /* a line each */
 	struct keyring *ring;                         /* NULL where no key is given */
@@ -369,6 +376,9 @@ static bool judge(const struct replay *replay, const char *program)
 		if (progress->keyed != 0)
 			tape_cli_warn("by key: %" PRIu64 " call%s", progress->keyed,
 			              progress->keyed == 1 ? "" : "s");
+		if (progress->forwarded != 0)
+			tape_cli_warn("forwarded: %" PRIu64 " call%s", progress->forwarded,
+			              progress->forwarded == 1 ? "" : "s");
 		if (filled != 0)
 			tape_cli_warn("%" PRIu64 " bytes of redacted outputs were made up", filled);
 	}
@@ -403,12 +413,86 @@ static int set_options(struct replay *replay, struct tape_variables *variables,
 	                   replay->rules_file == NULL ? NULL : rules_file);
 	tape_variables_set(variables, "P11TAPE_REPLAY_BACKTRACE", replay->backtrace);
 	tape_variables_set(variables, "P11TAPE_REPLAY_ON_DIVERGENCE", replay->on_divergence);
+	if (replay->forward != NULL) {
+		tape_variables_set(variables, "P11TAPE_REPLAY_FORWARD", replay->forward_module);
+		tape_variables_set(variables, "P11TAPE_REPLAY_FORWARD_RECORDER",
+		                   replay->forward_recorder);
+		/* The recorder's own file says these. */
+		tape_variables_set(variables, "P11TAPE_MODULE", "");
+		tape_variables_set(variables, "P11TAPE_TRACE", "");
+		tape_variables_set(variables, "P11TAPE_REDACT", replay->forward_redact);
+	}
 	tape_variables_set(variables, "P11TAPE_REPLAY_TIMING", replay->timing);
 	tape_variables_set(variables, "P11TAPE_REPLAY_ORDER", replay->order);
 	tape_variables_set(variables, "P11TAPE_REPLAY_ORDER_TIMEOUT", replay->order_timeout);
 	if (replay->interpose != NULL)
 		tape_interpose_variables(replay->interpose, variables);
 	return TAPE_EXIT_GOOD;
+}
+
+/* Where the live module's trace goes: p11tape.yaml has p11tape-forward.yaml, which no set of processes takes for its own. */
+static void name_forward_trace(const struct replay *replay, char path[PATH_MAX])
+{
+	const char *slash = strrchr(replay->trace, '/');
+	const char *dot = strrchr(slash == NULL ? replay->trace : slash, '.');
+	int stem = (int)(dot == NULL ? strlen(replay->trace) : (size_t)(dot - replay->trace));
+	if (replay->forward_trace != NULL)
+		snprintf(path, PATH_MAX, "%s", replay->forward_trace);
+	else
+		snprintf(path, PATH_MAX, "%.*s-forward%s", stem, replay->trace,
+		         dot == NULL ? "" : dot);
+}
+
+/*
+ * A recorder for the live module, of the kind that the recorded one had, in a directory of its own, or in the one where
+ * the preloaded library lets ours alone. A module that is not there is nothing to fail for: it may not be needed.
+ */
+static int make_forward(struct replay *replay)
+{
+	char shown[PATH_MAX];
+	char trace[PATH_MAX];
+	char lines[2][PATH_MAX + 64];
+	char recorder[PATH_MAX];
+	struct tape_reader *reader;
+	struct tape_error error;
+	if (replay->forward == NULL)
+		return TAPE_EXIT_GOOD;
+	if (tape_reader_open(&reader, replay->trace, &error) < 0)
+		return tape_cli_fail_at(replay->trace, &error);
+	const struct tape_header *header = tape_reader_header(reader);
+	const char *module = replay->forward[0] == '\0' ? header->module : replay->forward;
+	snprintf(replay->forward_module, PATH_MAX, "%s", module);
+	snprintf(replay->forward_redact, sizeof(replay->forward_redact), "%s", header->redact);
+	tape_reader_close(reader);
+	name_forward_trace(replay, shown);
+	const char *directory = replay->forward_directory;
+	if (replay->interpose != NULL)
+		directory = replay->interpose->directory;
+	else if (!tape_cli_temporary(replay->forward_directory))
+		return TAPE_EXIT_BAD;
+	if ((replay->forward[0] != '\0' &&
+	     !tape_cli_find_module(replay->forward, replay->forward_module)) ||
+	    !tape_cli_recorder(replay->forward_module, recorder) ||
+	    tape_cli_new_trace(shown, trace, lines[0]) != TAPE_EXIT_GOOD)
+		return TAPE_EXIT_BAD;
+	memcpy(trace, lines[0], sizeof(trace));
+	snprintf(lines[0], sizeof(lines[0]), "P11TAPE_MODULE=%s", replay->forward_module);
+	snprintf(lines[1], sizeof(lines[1]), "P11TAPE_TRACE=%s", trace);
+	if ((size_t)snprintf(replay->forward_recorder, PATH_MAX, "%s/forward.so", directory) >=
+	    PATH_MAX)
+		return tape_cli_fail("%s: the path is too long", directory);
+	return tape_cli_copy_module(recorder, replay->forward_recorder, lines[0], lines[1]);
+}
+
+static void end_forward(const struct replay *replay)
+{
+	char conf[PATH_MAX + 8];
+	if (replay->forward_directory[0] == '\0')
+		return;
+	snprintf(conf, sizeof(conf), "%s.conf", replay->forward_recorder);
+	unlink(replay->forward_recorder);
+	unlink(conf);
+	rmdir(replay->forward_directory);
 }
 
 static int run(struct replay *replay, char **command, char **arguments)
@@ -418,6 +502,7 @@ static int run(struct replay *replay, char **command, char **arguments)
 	bool started;
 	struct tape_variables variables = { .count = 0 };
 	if (!tape_cli_absolute(replay->trace, trace) || make_ready(replay) != TAPE_EXIT_GOOD ||
+	    make_forward(replay) != TAPE_EXIT_GOOD ||
 	    set_options(replay, &variables, rules_file) != TAPE_EXIT_GOOD)
 		return TAPE_EXIT_BAD;
 	tape_variables_set(&variables, "P11TAPE_REPLAY", trace);
@@ -632,6 +717,9 @@ static int replay_directory(struct replay *options, char **command)
 	struct several several = { .count = 0 };
 	if (options->keys.length != 0)
 		return tape_cli_fail("replay: --key is for one trace: name the module's own");
+	if (options->forward != NULL)
+		return tape_cli_fail("replay: --on-divergence forward is for one trace: name the "
+		                     "module's own");
 	if (tape_sets_read(&sets, options->trace, &error) < 0)
 		return tape_cli_fail_at(sets.path, &error);
 	int status = TAPE_EXIT_GOOD;
@@ -659,6 +747,7 @@ static int prepare(struct replay *replay, char **command)
 		return TAPE_EXIT_BAD;
 	int status = tape_run_has(command, "{}") ? replay_configured(replay, replayer, command)
 	                                         : replay_unmodified(replay, replayer, command);
+	end_forward(replay);
 	clean_up(replay);
 	return status;
 }
@@ -712,6 +801,24 @@ static bool is_mode(const char *name)
 	       strcmp(name, "model") == 0;
 }
 
+/* What is done at a divergence: error, abort, forward or forward=MODULE. */
+static bool set_divergence(struct replay *replay, const char *text)
+{
+	static const char word[] = "forward";
+	size_t length = sizeof(word) - 1;
+	bool forwards = strncmp(text, word, length) == 0 &&
+	                (text[length] == '\0' || (text[length] == '=' && text[length + 1] != '\0'));
+	if (!forwards && strcmp(text, "error") != 0 && strcmp(text, "abort") != 0) {
+		tape_cli_fail("replay: --on-divergence: '%s' is none of 'error', 'abort', "
+		              "'forward' and 'forward=MODULE'",
+		              text);
+		return false;
+	}
+	replay->on_divergence = forwards ? word : text;
+	replay->forward = !forwards ? NULL : text + length + (text[length] == '=');
+	return true;
+}
+
 static int parse(struct replay *replay, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -723,6 +830,7 @@ static int parse(struct replay *replay, int argc, char **argv)
 		{ "inject", required_argument, NULL, 'i' },
 		{ "backtrace", no_argument, NULL, 'b' },
 		{ "on-divergence", required_argument, NULL, 'd' },
+		{ "forward-trace", required_argument, NULL, 'F' },
 		{ "timing", required_argument, NULL, 't' },
 		{ "order", required_argument, NULL, 'o' },
 		{ "order-timeout", required_argument, NULL, 'O' },
@@ -773,11 +881,11 @@ static int parse(struct replay *replay, int argc, char **argv)
 			replay->backtrace = "1";
 			break;
 		case 'd':
-			if (strcmp(optarg, "error") != 0 && strcmp(optarg, "abort") != 0)
-				return tape_cli_fail("replay: --on-divergence: '%s' is neither "
-				                     "'error' nor 'abort'",
-				                     optarg);
-			replay->on_divergence = optarg;
+			if (!set_divergence(replay, optarg))
+				return TAPE_EXIT_BAD;
+			break;
+		case 'F':
+			replay->forward_trace = optarg;
 			break;
 		case 't':
 			if (tape_pace_read(optarg, &number, &error) < 0)
@@ -833,6 +941,11 @@ static int parse(struct replay *replay, int argc, char **argv)
 		return tape_cli_fail(
 			"replay: --key is for the modes lenient and model: strict mode "
 			"says what was recorded and nothing else");
+	if (replay->forward != NULL && strcmp(replay->mode, "strict") == 0)
+		return tape_cli_fail("replay: --on-divergence forward is for the modes lenient and "
+		                     "model: strict mode says what was recorded and nothing else");
+	if (replay->forward_trace != NULL && replay->forward == NULL)
+		return tape_cli_fail("replay: --forward-trace is for --on-divergence forward");
 	if (strcmp(replay->trace, "-") == 0)
 		return tape_cli_fail("replay: the trace is a file, since another program reads it");
 	return prepare(replay, argv + optind);

@@ -992,8 +992,7 @@ static void begin(struct tape_scopes *scopes, const struct tape_scope_call *call
 			operation->key = call->in[i].number;
 }
 
-/* A call that gives a length, or none for lack of room, leaves the operation as it is (PKCS#11 3.1 §5.2). */
-static bool gave_output(const struct tape_scope_call *call)
+bool tape_scope_gave_output(const struct tape_scope_call *call)
 {
 	if (answered(call->rv) != ANSWERED_ENDED)
 		return false;
@@ -1070,11 +1069,11 @@ static void operate(struct tape_scopes *scopes, const struct tape_scope_call *ca
 			found(scopes, call, session, operation);
 			break;
 		case TAPE_ACT_FEEDS:
-			if (gave_output(call))
+			if (tape_scope_gave_output(call))
 				change_operation(operation, call->fed, call->line);
 			break;
 		case TAPE_ACT_ENDS:
-			if (gave_output(call))
+			if (tape_scope_gave_output(call))
 				end_operation(operation, call->line);
 			break;
 		case TAPE_ACT_CANCELS:

@@ -138,6 +138,12 @@ uint64_t tape_scope_key(const struct tape_scope_value values[TAPE_SCOPES], unsig
 bool tape_scope_varies(struct tape_scopes *scopes, const struct tape_function *function,
                        const struct tape_value *in);
 
+/*
+ * Whether a call gave what ends its operation: one that gives a length, or none for lack of room, leaves it as it is
+ * (PKCS#11 3.1 §5.2).
+ */
+bool tape_scope_gave_output(const struct tape_scope_call *call);
+
 /* Take a call into account. */
 void tape_scope_effect(struct tape_scopes *scopes, const struct tape_scope_call *call);
 

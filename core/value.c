@@ -14,9 +14,13 @@ static bool copy(struct tape_arena *arena, struct tape_value *to, const struct t
 	*to = *from;
 	to->memory = NULL;
 	to->before = NULL;
-	if (from->data == NULL)
+	bool bytes = from->form == TAPE_V_BYTES || from->form == TAPE_V_RAW ||
+	             from->form == TAPE_V_SECRET || from->form == TAPE_V_LOST;
+	if (from->data == NULL || (!bytes && !children)) {
+		to->data = NULL;
 		return true;
-	if (!children) {
+	}
+	if (bytes) {
 		size_t length = from->form == TAPE_V_LOST ? strlen(from->data) : from->length;
 		to->data = tape_arena_copy(arena, from->data, length);
 		return to->data != NULL;

@@ -269,11 +269,16 @@ static bool is_in_directory(const char *path)
 	       path[length] == '/';
 }
 
-/* What our copies ask the loader for is answered by the loader. */
+/* What our copies, and the replayers that we serve, ask the loader for is answered by the loader. */
 static bool is_ours(const void *address)
 {
 	Dl_info info;
-	return dladdr(address, &info) != 0 && is_in_directory(info.dli_fname);
+	if (dladdr(address, &info) == 0)
+		return false;
+	for (size_t i = 0; i < settings.served_count; i++)
+		if (strcmp(info.dli_fname, settings.served[i].copy) == 0)
+			return true;
+	return is_in_directory(info.dli_fname);
 }
 
 /* Entry points with names of their own are stepped into where somebody asks for that module only. */
@@ -581,7 +586,7 @@ static void close_served(const void *handle)
 static TAPE_COLD void *open_module(const char *name, int flags, const void *caller)
 {
 	struct served *served = settings.serves ? find_served(name, prefixes[0]) : NULL;
-	if (served != NULL)
+	if (served != NULL && !is_ours(caller))
 		return open_served(served, flags);
 	/* Where $ORIGIN is depends on the caller; and so may where a mere name is looked for. */
 	if (strchr(name, '$') != NULL || (strchr(name, '/') == NULL && has_own_path(caller)))

@@ -1739,6 +1739,13 @@ bool loose_end(const struct tape_function *function, const struct tape_value *li
 	       loose_beyond(function, live, nothing, CKR_OK);
 }
 
+const struct record *loose_record(size_t index)
+{
+	return engine.loose == NULL || index >= engine.loose->count
+	               ? NULL
+	               : engine.loose->entries[index].record;
+}
+
 struct tape_scopes *loose_state(void)
 {
 	return &engine.loose->live;

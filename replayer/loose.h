@@ -91,6 +91,9 @@ bool loose_end(const struct tape_function *function, const struct tape_value *li
 bool loose_beyond(const struct tape_function *function, const struct tape_value *live,
                   const struct tape_value *out, CK_RV rv);
 
+/* The recorded calls, from 0 on; NULL behind the last one. */
+const struct record *loose_record(size_t index);
+
 /* The state that the program is in; and a handle for an object that is nobody's yet in the session's slot. */
 struct tape_scopes *loose_state(void);
 uint64_t loose_fresh_object(uint64_t session);

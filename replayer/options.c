@@ -84,14 +84,22 @@ static int read_how(struct options *options, const char *backtrace, const char *
 {
 	options->backtrace = strcmp(backtrace, "1") == 0;
 	options->aborts = strcmp(wanted, "abort") == 0;
+	options->forwards = strcmp(wanted, "forward") == 0;
 	if (!options->backtrace && backtrace[0] != 0)
 		return tape_error_set(error, TAPE_E_INVALID, 0,
 		                      "P11TAPE_REPLAY_BACKTRACE: '%s' is not 1", backtrace);
-	if (!options->aborts && wanted[0] != 0 && strcmp(wanted, "error") != 0)
+	if (!options->aborts && !options->forwards && wanted[0] != 0 &&
+	    strcmp(wanted, "error") != 0)
 		return tape_error_set(
 			error, TAPE_E_INVALID, 0,
-			"P11TAPE_REPLAY_ON_DIVERGENCE: '%s' is neither 'error' nor 'abort'",
+			"P11TAPE_REPLAY_ON_DIVERGENCE: '%s' is none of 'error', 'abort' and "
+			"'forward'",
 			wanted);
+	if (options->forwards && options->mode == MODE_STRICT)
+		return tape_error_set(error, TAPE_E_INVALID, 0,
+		                      "P11TAPE_REPLAY_ON_DIVERGENCE: strict mode says what was "
+		                      "recorded and nothing else; 'forward' is for the modes "
+		                      "lenient and model");
 	return 0;
 }
 
@@ -167,6 +175,10 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	                  error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_ON_DIVERGENCE", wanted, sizeof(wanted), error)) <
 	            0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_FORWARD", o->forward, sizeof(o->forward),
+	                  error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_FORWARD_RECORDER", o->recorder,
+	                  sizeof(o->recorder), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_TIMING", timing, sizeof(timing), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_ORDER", order, sizeof(order), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_ORDER_TIMEOUT", seconds, sizeof(seconds),

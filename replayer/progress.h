@@ -39,6 +39,7 @@ struct tape_progress {
 	_Atomic uint64_t codes;   /* of these: another module may return another code */
 	_Atomic uint64_t lengths; /* of these: another module may say a larger length */
 	_Atomic uint64_t keyed;   /* calls answered with a test key */
+	_Atomic uint64_t forwarded; /* calls answered by a live module */
 	_Atomic uint64_t reading; /* nanoseconds spent reading the trace */
 	_Atomic uint64_t
 		failed; /* 1: the trace could not be served at all (the reason is in the report) */

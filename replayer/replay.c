@@ -20,6 +20,7 @@
 #include "core/system.h"
 #include "replayer/binding.h"
 #include "replayer/engine.h"
+#include "replayer/forward.h"
 #include "replayer/inject.h"
 #include "replayer/keyed.h"
 #include "replayer/loose.h"
@@ -103,7 +104,7 @@ static inline bool is_bound(const struct shared *pages)
 static void go_straight(struct shared *pages)
 {
 	bool bound = wiped && engine.state == OPEN && engine.options.injections.count == 0 &&
-	             engine.options.pace == 0;
+	             engine.options.pace == 0 && !engine.options.forwards;
 	pages->straight = bound && !engine.lanes && engine.loose == NULL;
 	pages->loose = bound && engine.loose != NULL;
 }
@@ -269,6 +270,9 @@ static CK_RV diverge_as(const struct tape_function *function, const uintptr_t *w
 	struct tape_value live[TAPE_MAX_ARGUMENTS];
 	/* What was presented for a secret is nobody's business: show a name. What a later release hides, too. */
 	unsigned int policy;
+	/* Discovery was answered before the program knew a function that it could call. */
+	if (report->kind != REPORT_DISCOVERY && forward_switch(function, &report->forward))
+		return FORWARD_HERE;
 	const char *said = engine.reader == NULL ? "" : tape_reader_header(engine.reader)->redact;
 	if (said[0] == 0)
 		policy = TAPE_REDACT_PIN;
@@ -855,6 +859,24 @@ static inline bool serve_planned(const struct shared *pages, const struct tape_f
 	return true;
 }
 
+static CK_RV serve_any(const struct tape_function *function, const uintptr_t *words)
+{
+	return engine.options.mode == MODE_STRICT ? serve(function, words)
+	                                          : serve_loosely(function, words);
+}
+
+static CK_RV serve_live(const struct tape_function *function, const uintptr_t *words)
+{
+	CK_RV rv;
+	char why[FORWARD_WHY];
+	if (forward_call(function, words, &rv, why))
+		return rv;
+	engine_enter();
+	rv = diverge(function, words, REPORT_FORWARD, NULL, -1, why);
+	engine_leave();
+	return rv;
+}
+
 /* Everything but the next call in its simplest form; apart, so that that one has a small frame. */
 static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *words)
 {
@@ -862,6 +884,8 @@ static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *w
 	CK_RV rv = CKR_GENERAL_ERROR;
 	if (tape_functions[id].finds) {
 		rv = module_find(id, words);
+	} else if (forward_is_on()) {
+		rv = serve_live(&tape_functions[id], words);
 	} else if (replay_ready()) {
 		struct shared *pages = get_shared();
 		enter(pages);
@@ -870,11 +894,11 @@ static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *w
 			pages->process = getpid();
 		}
 		if (engine.state == OPEN)
-			rv = engine.options.mode == MODE_STRICT
-			             ? serve(&tape_functions[id], words)
-			             : serve_loosely(&tape_functions[id], words);
+			rv = forward_keep(&tape_functions[id], words, serve_any);
 		go_straight(pages);
 		leave(pages);
+		if (rv == FORWARD_HERE)
+			rv = serve_live(&tape_functions[id], words);
 	}
 	errno = saved;
 	return rv;
@@ -924,6 +948,8 @@ static bool open_trace(void)
 		return engine_refuse(&error);
 	if (!binding_begin())
 		return false;
+	if (engine.options.forwards)
+		forward_begin();
 	atomic_fetch_add(&report_counters->loads, 1);
 	report_counters->magic = TAPE_PROGRESS_MAGIC;
 	return true;
@@ -996,5 +1022,6 @@ __attribute__((destructor)) static void at_exit(void)
 	enter(pages);
 	if (is_bound(pages))
 		binding_visit(summarise);
+	forward_end();
 	leave(pages);
 }

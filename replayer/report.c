@@ -126,6 +126,7 @@ static const char *const kinds[] = {
 	[REPORT_DISCOVERY] = "discovery",   [REPORT_PROCESS] = "process",
 	[REPORT_UNRECORDED] = "unrecorded", [REPORT_USED_UP] = "used-up",
 	[REPORT_STATE] = "state",           [REPORT_ORDER] = "order",
+	[REPORT_FORWARD] = "forward",
 };
 
 static void put_call(struct tape_buf *buf, const struct report_side *side)
@@ -303,6 +304,11 @@ static void put_text(struct tape_buf *buf, const struct report *report, uint64_t
 		tape_put_text(buf, report->key);
 		tape_put_char(buf, '\n');
 	}
+	if (report->forward != NULL) {
+		TAPE_PUT(buf, "  forward:  ");
+		tape_put_text(buf, report->forward);
+		tape_put_char(buf, '\n');
+	}
 	bool lenient = report->kind == REPORT_UNRECORDED || report->kind == REPORT_USED_UP ||
 	               report->kind == REPORT_STATE;
 	if (report->kind == REPORT_PAST_END || (lenient && report->line == 0)) {
@@ -349,6 +355,10 @@ static void put_near_members(struct tape_buf *buf, const struct report *report)
 	if (report->key != NULL) {
 		TAPE_PUT(buf, ", \"no-key\": ");
 		tape_put_quoted(buf, report->key, strlen(report->key));
+	}
+	if (report->forward != NULL) {
+		TAPE_PUT(buf, ", \"no-forward\": ");
+		tape_put_quoted_lossy(buf, report->forward, strlen(report->forward));
 	}
 	if (report->scope != NULL) {
 		TAPE_PUT(buf, ", \"state\": {\"scope\": ");
@@ -561,6 +571,7 @@ void report_summary(const char *trace, uint64_t served, uint64_t unused, uint64_
 	put_total(&buf, ", \"ended\": ", &report_counters->ended);
 	put_total(&buf, ", \"by-model\": ", &report_counters->derived);
 	put_total(&buf, ", \"by-key\": ", &report_counters->keyed);
+	put_total(&buf, ", \"forwarded\": ", &report_counters->forwarded);
 	TAPE_PUT(&buf, ", \"pid\": ");
 	tape_put_decimal(&buf, (uint64_t)getpid());
 	if (trace != NULL) {

@@ -25,6 +25,7 @@ enum report_kind {
 	REPORT_USED_UP,    /* lenient: the answers of such calls have all been given */
 	REPORT_STATE,      /* lenient: such a call was recorded in another state */
 	REPORT_ORDER,      /* a thread did not come when it was its turn */
+	REPORT_FORWARD,    /* the live module is not known to have what the call names */
 };
 
 struct report_side {
@@ -56,7 +57,8 @@ struct report {
 	/* Lenient mode: what else is near, `expected` left out; REPORT_STATE: what differs, and whence. */
 	struct report_near nearest[REPORT_NEAREST];
 	size_t near_count;
-	const char *key; /* why a test key that there is did not answer; NULL: there is none */
+	const char *key;     /* why a test key that there is did not answer; NULL: there is none */
+	const char *forward; /* why no live module answers; NULL: nobody asked for one */
 	const char *scope;
 	struct report_cause recorded_by, live_by;
 	const char *why; /* a sentence for kinds without two sides; or NULL */
