@@ -21,6 +21,8 @@
 /* Attributes that an object is known again by. */
 #define MAX_KNOWN 64
 #define MAX_SLOTS 64
+/* Objects of one description that are looked at. */
+#define MAX_ALIKE 4096
 
 /* A call that the program made and the trace answered. */
 struct served {
@@ -420,38 +422,48 @@ static void gather(struct known *known, uint64_t object)
 	}
 }
 
-/* The one object of a slot that has all of it. Returns false where there is none, or several. */
-static bool look_for(CK_SLOT_ID slot, struct known *known, CK_OBJECT_HANDLE *ret_object)
+/*
+ * The one object of a slot that has all of it; or, where several have, `place` if that is one of them. Returns false where
+ * there is none.
+ */
+static bool look_for(CK_SLOT_ID slot, struct known *known, uint64_t place, uint64_t *ret_object)
 {
-	CK_OBJECT_HANDLE found[2];
+	CK_OBJECT_HANDLE found;
 	CK_SESSION_HANDLE session;
-	CK_ULONG count = 0;
+	CK_ULONG count = 1;
+	size_t many = 0;
+	bool placed = false;
 	/* The security officer has read-write sessions only (PKCS#11 3.1 §5.6.1). */
 	if (ASK(C_OpenSession, slot, CKF_SERIAL_SESSION, NULL, NULL, &session) != CKR_OK &&
 	    ASK(C_OpenSession, slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session) !=
 	            CKR_OK)
 		return false;
-	bool good = ASK(C_FindObjectsInit, session, known->attributes, known->count) == CKR_OK &&
-	            ASK(C_FindObjects, session, found, 2, &count) == CKR_OK && count == 1;
-	/* Some give one at a time. */
-	good = good && ASK(C_FindObjects, session, found + 1, 1, &count) == CKR_OK && count == 0;
-	(void)ASK(C_FindObjectsFinal, session);
+	if (ASK(C_FindObjectsInit, session, known->attributes, known->count) == CKR_OK) {
+		while (ASK(C_FindObjects, session, &found, 1, &count) == CKR_OK && count == 1 &&
+		       many++ < MAX_ALIKE && !placed) {
+			*ret_object = found;
+			placed = found == place;
+		}
+		(void)ASK(C_FindObjectsFinal, session);
+	}
 	(void)ASK(C_CloseSession, session);
-	*ret_object = found[0];
-	return good;
+	return placed || many == 1;
 }
 
-/* An object that the program found in the recording. */
-static void find_object(uint64_t live_session, uint64_t program)
+/*
+ * An object that the program found in the recording. Where others have all that the program was told of it, nobody can
+ * tell them apart but by their places in a search that found as many: `place` (0: it had another number of objects).
+ */
+static void find_object(uint64_t live_session, uint64_t program, uint64_t place)
 {
 	struct known known = { .count = 0 };
 	CK_SESSION_INFO info;
-	CK_OBJECT_HANDLE live;
+	uint64_t live;
 	uint64_t other;
 	gather(&known, program);
-	if (known.count != 0 &&
+	if (known.count + place != 0 &&
 	    ASK(C_GetSessionInfo, (CK_SESSION_HANDLE)live_session, &info) == CKR_OK &&
-	    look_for(info.slotID, &known, &live) &&
+	    look_for(info.slotID, &known, place, &live) &&
 	    !tape_map_get(&forward.spaces[OBJECTS].program, live, &other))
 		(void)bind(OBJECTS, program, live);
 	else
@@ -693,7 +705,8 @@ static bool bind_found(const struct served *served, const struct tape_value *lis
 	for (size_t i = 0; list->form == TAPE_V_LIST && i < list->count; i++) {
 		uint64_t program = tape_value_child(list, i)->number;
 		if (!is_bound(OBJECTS, program, &ignored) && !is_unknown(OBJECTS, program))
-			find_object(live_session, program);
+			find_object(live_session, program,
+			            same ? tape_value_child(live, i)->number : 0);
 	}
 	for (size_t i = 0; same && list->form == TAPE_V_LIST && i < live->count; i++) {
 		uint64_t program;
@@ -731,6 +744,12 @@ static bool bind_outputs(const struct served *served, struct tape_value *out, ui
 	return true;
 }
 
+static const char *code_of(CK_RV rv)
+{
+	const struct tape_name *name = tape_constant_name(TAPE_G_CKR, rv);
+	return name == NULL ? "a code without a name" : name->text;
+}
+
 static bool judge(const struct served *served, CK_RV rv, struct tape_value *out,
                   uint64_t live_session)
 {
@@ -741,9 +760,9 @@ static bool judge(const struct served *served, CK_RV rv, struct tape_value *out,
 	if (row->class == TAPE_CLASS_READ)
 		return true;
 	if (row->operations == 0 || served->function->lane < 0)
-		return refuse("%s, which returned 0x%lx, returns 0x%lx on %s",
-		              served->function->name.text, (unsigned long)served->rv,
-		              (unsigned long)rv, forward.path);
+		return refuse("%s, which returned %s, returns %s on %s",
+		              served->function->name.text, code_of(served->rv), code_of(rv),
+		              forward.path);
 	return mark(&forward.doubtful, served, row->operations, true) || refuse("out of memory");
 }
 
@@ -808,10 +827,10 @@ static bool bring(const struct served *served)
 static bool bring_all(const char *path)
 {
 	struct tape_error error;
-	if (tape_live_load(&forward.live,
-	                   engine.options.recorder[0] != 0 ? engine.options.recorder : path, path,
-	                   &error) < 0 ||
-	    tape_live_load(&forward.bare, path, path, &error) < 0)
+	const char *recorder = engine.options.recorder;
+	/* A module that is not there is not the recorder's to complain of. */
+	if (tape_live_load(&forward.bare, path, path, &error) < 0 ||
+	    tape_live_load(&forward.live, recorder[0] != 0 ? recorder : path, path, &error) < 0)
 		return refuse("%s", error.sentence);
 	for (const struct served *s = forward.first; s != NULL; s = s->next)
 		if (!bring(s))
