@@ -106,6 +106,93 @@ void forward_end(void)
 		forget_calls();
 }
 
+/* ---- who is who ------------------------------------------------------------------------------ */
+
+static int space_of(enum tape_kind kind)
+{
+	switch ((int)kind) {
+	case TAPE_K_SESSION:
+	case TAPE_K_OUT_SESSION:
+		return SESSIONS;
+	case TAPE_K_OBJECT:
+	case TAPE_K_OUT_OBJECT:
+	case TAPE_K_OUT_OBJECTS:
+		return OBJECTS;
+	case TAPE_K_SLOT:
+	case TAPE_K_OUT_SLOT:
+	case TAPE_K_OUT_SLOTS:
+		return SLOTS;
+	default:
+		return -1;
+	}
+}
+
+static bool bind(int space, uint64_t program, uint64_t live)
+{
+	struct space *s = &forward.spaces[space];
+	uint64_t before;
+	if (tape_map_get(&s->live, program, &before))
+		tape_map_remove(&s->program, before);
+	tape_map_remove(&s->unknown, program);
+	return tape_map_put(&s->live, program, live) && tape_map_put(&s->program, live, program);
+}
+
+static void unbind(int space, uint64_t program)
+{
+	struct space *s = &forward.spaces[space];
+	uint64_t live;
+	if (tape_map_get(&s->live, program, &live))
+		tape_map_remove(&s->program, live);
+	tape_map_remove(&s->live, program);
+	tape_map_remove(&s->unknown, program);
+}
+
+static bool is_unknown(int space, uint64_t program)
+{
+	uint64_t ignored;
+	return tape_map_get(&forward.spaces[space].unknown, program, &ignored);
+}
+
+static void set_unknown(int space, uint64_t program)
+{
+	forward.failed |= !tape_map_put(&forward.spaces[space].unknown, program, 1);
+}
+
+static bool is_bound(int space, uint64_t program, uint64_t *ret_live)
+{
+	return tape_map_get(&forward.spaces[space].live, program, ret_live);
+}
+
+/* The program's number for one of the live module's: its own, unless the program has that for something else. */
+static uint64_t to_program(int space, uint64_t live)
+{
+	struct space *s = &forward.spaces[space];
+	uint64_t program = live;
+	uint64_t ignored;
+	if (tape_map_get(&s->program, live, &program))
+		return program;
+	if (s->fresh == 0)
+		s->fresh = (uint64_t)1 << 24;
+	while (program == 0 ? space != SLOTS
+	                    : is_bound(space, program, &ignored) || is_unknown(space, program))
+		program = s->fresh++;
+	/* Without memory the program has a number that nothing stands behind. */
+	(void)bind(space, program, live);
+	return program;
+}
+
+/* What the trace gave when the live module was already there, which knows nothing of it. */
+static void came_late(const struct tape_function *function, const struct tape_value *out)
+{
+	uint64_t ignored;
+	for (size_t i = 0; i < function->count; i++) {
+		enum tape_kind kind = (enum tape_kind)function->arguments[i].kind;
+		if ((kind == TAPE_K_OUT_SESSION || kind == TAPE_K_OUT_OBJECT) &&
+		    !is_bound(space_of(kind), out[i].number, &ignored))
+			set_unknown(space_of(kind), out[i].number);
+	}
+}
+
 /* ---- keeping --------------------------------------------------------------------------------- */
 
 static enum tape_record_id by_size(void *context, CK_SESSION_HANDLE session, bool seal)
@@ -193,89 +280,19 @@ CK_RV forward_keep(const struct tape_function *function, const uintptr_t *words,
 	tape_arena_init(&arena, NULL, 0, TAPE_MAX_ITEM);
 	tape_capture_in(&capture, function, words, in);
 	CK_RV rv = serve(function, words);
-	/* The lock may have been given away meanwhile. */
-	if (forward.state == KEEPING && rv != FORWARD_HERE) {
+	if (rv != FORWARD_HERE) {
 		tape_capture_out(&capture, function, words, in, rv, out);
-		keep(function, words, in, out, rv);
+		/* The lock may have been given away, and another thread have gone over. */
+		if (forward.state == KEEPING)
+			keep(function, words, in, out, rv);
+		else if (rv == CKR_OK)
+			came_late(function, out);
 	}
 	tape_arena_wipe(&arena);
 	return rv;
 }
 
-/* ---- who is who ------------------------------------------------------------------------------ */
-
-static int space_of(enum tape_kind kind)
-{
-	switch ((int)kind) {
-	case TAPE_K_SESSION:
-	case TAPE_K_OUT_SESSION:
-		return SESSIONS;
-	case TAPE_K_OBJECT:
-	case TAPE_K_OUT_OBJECT:
-	case TAPE_K_OUT_OBJECTS:
-		return OBJECTS;
-	case TAPE_K_SLOT:
-	case TAPE_K_OUT_SLOT:
-	case TAPE_K_OUT_SLOTS:
-		return SLOTS;
-	default:
-		return -1;
-	}
-}
-
-static bool bind(int space, uint64_t program, uint64_t live)
-{
-	struct space *s = &forward.spaces[space];
-	uint64_t before;
-	if (tape_map_get(&s->live, program, &before))
-		tape_map_remove(&s->program, before);
-	tape_map_remove(&s->unknown, program);
-	return tape_map_put(&s->live, program, live) && tape_map_put(&s->program, live, program);
-}
-
-static void unbind(int space, uint64_t program)
-{
-	struct space *s = &forward.spaces[space];
-	uint64_t live;
-	if (tape_map_get(&s->live, program, &live))
-		tape_map_remove(&s->program, live);
-	tape_map_remove(&s->live, program);
-	tape_map_remove(&s->unknown, program);
-}
-
-static bool is_unknown(int space, uint64_t program)
-{
-	uint64_t ignored;
-	return tape_map_get(&forward.spaces[space].unknown, program, &ignored);
-}
-
-static void set_unknown(int space, uint64_t program)
-{
-	forward.failed |= !tape_map_put(&forward.spaces[space].unknown, program, 1);
-}
-
-static bool is_bound(int space, uint64_t program, uint64_t *ret_live)
-{
-	return tape_map_get(&forward.spaces[space].live, program, ret_live);
-}
-
-/* The program's number for one of the live module's: its own, unless the program has that for something else. */
-static uint64_t to_program(int space, uint64_t live)
-{
-	struct space *s = &forward.spaces[space];
-	uint64_t program = live;
-	uint64_t ignored;
-	if (tape_map_get(&s->program, live, &program))
-		return program;
-	if (s->fresh == 0)
-		s->fresh = (uint64_t)1 << 24;
-	while (program == 0 ? space != SLOTS
-	                    : is_bound(space, program, &ignored) || is_unknown(space, program))
-		program = s->fresh++;
-	/* Without memory the program has a number that nothing stands behind. */
-	(void)bind(space, program, live);
-	return program;
-}
+/* ---- knowing again ----------------------------------------------------------------------------- */
 
 /* Ask the module itself. Returns CKR_FUNCTION_NOT_SUPPORTED where it has no such function. */
 #define ASK(name, ...)                                  \

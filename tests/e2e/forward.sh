@@ -123,6 +123,10 @@ goes_on wrong init list open login:0000 login:1234 ++ seek:one next:8
 # From the first call on.
 serves nothing init ++ list token open info
 
+# In a forked child, before and behind the switch: each process goes over by itself.
+goes_on child init list open login:1234 fork init list open ++ token info
+goes_on parent init list open login:1234 ++ seek:one next:8 fork init list open info login:1234 seek:one next:1 done sign-init sign:a
+
 # ---- what is not forwarded ------------------------------------------------------------------------------------------
 
 stops 'C_CreateObject makes objects of the token' token "${key[@]}" create-token:stays ++ sign-init sign:a
