@@ -127,6 +127,23 @@ serves nothing init ++ list token open info
 goes_on child init list open login:1234 fork init list open ++ token info
 goes_on parent init list open login:1234 ++ seek:one next:8 fork init list open info login:1234 seek:one next:1 done sign-init sign:a
 
+# Handles in structures, and notifications: a module whose handles are others.
+cat >other.yaml <<'END'
+- {p11tape: 1, module: {path: /nowhere/module.so}}
+- {call: C_Initialize, id: 1, in: {pInitArgs: null}}
+- {return: 1, rv: CKR_OK}
+- {call: C_OpenSession, id: 2, in: {slotID: 1, flags: [CKF_SERIAL_SESSION], pApplication: true, Notify: true}}
+- {return: 2, out: {phSession: 1}, rv: CKR_OK}
+- {call: C_CreateObject, id: 3, in: {hSession: 1, pTemplate: [{type: CKA_CLASS, ulong: CKO_SECRET_KEY}]}}
+- {return: 3, out: {phObject: 2}, rv: CKR_OK}
+- {call: C_CreateObject, id: 4, in: {hSession: 1, pTemplate: [{type: CKA_CLASS, ulong: CKO_SECRET_KEY}]}}
+- {return: 4, out: {phObject: 3}, rv: CKR_OK}
+END
+run other "$P11TAPE" replay other.yaml --mode lenient --verbose --on-divergence "forward=$P11TAPE_BUILD_DIR/tests/odd-module.so" \
+	-- "$P11TAPE_BUILD_DIR/tests/robust-forward" {}
+[[ $(<other.status) == 0 ]] || fail "other: $(<other.out)"
+grep -q '^p11tape: forwarded: 6 calls$' other.out || fail "other: $(<other.out)"
+
 # ---- what is not forwarded ------------------------------------------------------------------------------------------
 
 stops 'C_CreateObject makes objects of the token' token "${key[@]}" create-token:stays ++ sign-init sign:a
