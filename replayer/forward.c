@@ -72,8 +72,8 @@ static void forget_calls(void)
 	forward.count = 0;
 }
 
-static bool refuse(const char *format, ...) TAPE_PRINTF(1, 2);
-static bool refuse(const char *format, ...)
+/* Returns false. */
+TAPE_PRINTF(1, 2) static bool refuse(const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
@@ -885,6 +885,8 @@ bool forward_switch(const struct tape_function *function, const char **ret_why)
 			tell(function);
 			forget_calls();
 			forward.state = ON;
+			/* Who waits for an event of the recording waits there. */
+			wait_check();
 			return true;
 		}
 		CK_C_Finalize finalize = (CK_C_Finalize)forward.live.functions[TAPE_FN_C_Finalize];
@@ -960,11 +962,6 @@ static void forget_handles(const struct tape_function *function, const struct ta
 	for (size_t i = 0; (effects & TAPE_EFFECT_DESTROYS) != 0 && i < function->count; i++)
 		if (function->arguments[i].kind == TAPE_K_OBJECT)
 			unbind(OBJECTS, in[i].number);
-	/* Who waits for an event in the recording waits for this. */
-	if (function->ends) {
-		engine.finished = UINT64_MAX;
-		wait_check();
-	}
 }
 
 bool forward_call(const struct tape_function *function, const uintptr_t *words, CK_RV *ret_rv,

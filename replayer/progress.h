@@ -35,12 +35,12 @@ struct tape_progress {
 	_Atomic uint64_t secrets;  /* secrets accepted unseen because the trace only names them */
 	_Atomic uint64_t beyond;   /* calls answered more often than they were recorded */
 	_Atomic uint64_t ended; /* calls that only end something, answered without a recorded one */
-	_Atomic uint64_t derived; /* calls answered by model: not as recorded, but it follows */
-	_Atomic uint64_t codes;   /* of these: another module may return another code */
-	_Atomic uint64_t lengths; /* of these: another module may say a larger length */
-	_Atomic uint64_t keyed;   /* calls answered with a test key */
+	_Atomic uint64_t derived;   /* calls answered by model: not as recorded, but it follows */
+	_Atomic uint64_t codes;     /* of these: another module may return another code */
+	_Atomic uint64_t lengths;   /* of these: another module may say a larger length */
+	_Atomic uint64_t keyed;     /* calls answered with a test key */
 	_Atomic uint64_t forwarded; /* calls answered by a live module */
-	_Atomic uint64_t reading; /* nanoseconds spent reading the trace */
+	_Atomic uint64_t reading;   /* nanoseconds spent reading the trace */
 	_Atomic uint64_t
 		failed; /* 1: the trace could not be served at all (the reason is in the report) */
 };

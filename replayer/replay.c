@@ -730,6 +730,8 @@ static CK_RV use(struct record *record, const uintptr_t *words, struct tape_valu
 		const uint64_t began = tape_clock_monotonic();
 		if (blocks)
 			wait_for_return(record);
+		if (blocks && forward_is_on())
+			return FORWARD_HERE;
 		/* It may be told of the session before it has its handle. */
 		if (record->notices != NULL)
 			notify_keep(function, words, reading_session(record));

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * forward REPLAYER: goes on with the odd module (P11TAPE_REPLAY_FORWARD), whose handles are other ones than the recorded
- * ones: those in structures, in and out, and the sessions of notifications; and numbers that nobody gave. e2e.forward
+ * ones: those in structures, in and out, and the sessions of notifications; and numbers that nobody gave. A thread waits
+ * for an event meanwhile. e2e.forward
  * writes the trace that it begins with.
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "tests/robust/robust.h"
@@ -37,6 +39,9 @@ static CK_RV hook(enum tape_function_id function, const uintptr_t *words)
 			*(CK_SLOT_ID *)words[1] = 1;
 		*(CK_ULONG *)words[2] = 1;
 		return CKR_OK;
+	case TAPE_FN_C_WaitForSlotEvent:
+		*(CK_SLOT_ID *)words[1] = 1;
+		return CKR_OK;
 	case TAPE_FN_C_GetObjectSize:
 		named = (CK_OBJECT_HANDLE)words[1];
 		return CKR_OBJECT_HANDLE_INVALID;
@@ -67,6 +72,16 @@ static CK_RV notify(CK_SESSION_HANDLE session, CK_NOTIFICATION event, void *appl
 	return CKR_OK;
 }
 
+/* In the recording it never returned: it goes on waiting on the live module, whenever it came. */
+static void *wait_for_slot(void *list)
+{
+	const CK_FUNCTION_LIST *p11 = list;
+	CK_SLOT_ID slot = 9;
+	CHECK(p11->C_WaitForSlotEvent(0, &slot, NULL) == CKR_OK);
+	CHECK(slot == 1);
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	CK_C_GetFunctionList get;
@@ -75,6 +90,7 @@ int main(int argc, char **argv)
 	CK_OBJECT_HANDLE objects[2];
 	CK_OBJECT_HANDLE derived = 0;
 	CK_ULONG size;
+	pthread_t waiter;
 	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
 	CK_ATTRIBUTE template[] = { { CKA_CLASS, &class, sizeof(class) } };
 	CHECK(argc == 2);
@@ -90,6 +106,7 @@ int main(int argc, char **argv)
 	CHECK(p11->C_CreateObject(session, template, 1, &objects[0]) == CKR_OK);
 	CHECK(p11->C_CreateObject(session, template, 1, &objects[1]) == CKR_OK);
 	CHECK(session == 1 && objects[0] == 2 && objects[1] == 3);
+	CHECK(pthread_create(&waiter, NULL, wait_for_slot, p11) == 0);
 
 	/* Not recorded: a handle in the parameter, and a new one whose number is taken. */
 	CK_MECHANISM join = { CKM_CONCATENATE_BASE_AND_KEY, &objects[1], sizeof(objects[1]) };
@@ -113,6 +130,7 @@ int main(int argc, char **argv)
 	/* What the program made up is nobody's there, though the module has such a number. */
 	CHECK(p11->C_GetObjectSize(session, LIVE_OBJECT, &size) == CKR_OBJECT_HANDLE_INVALID);
 	CHECK(named == 0);
+	CHECK(pthread_join(waiter, NULL) == 0);
 	CHECK(p11->C_Finalize(NULL) == CKR_OK);
 	return 0;
 }
