@@ -52,10 +52,13 @@ mv away tokens
 says 0 '' "$P11TAPE" replay --verbose --mode lenient list.yaml -- pkcs11-tool --module {} "${login[@]}" -O
 grep -q ' 0 divergences$' said.err || fail "$(<said.err)"
 # A program that names its own module: what the replayer loads is the module, not the replayer again.
-forward unmodified list.yaml --forward-trace own.yaml -- pkcs11-tool --module "$softhsm" "${signs[@]:3}" -o again
-[[ $(<unmodified.status) == 0 ]] || fail "unmodified: $(<unmodified.out)"
-same unmodified signature again
-"$P11TAPE" validate own.yaml >log || fail "$(<log)"
+# (Under a sanitizer something else is preloaded.)
+if [[ -z ${LD_PRELOAD:-} ]]; then
+	forward unmodified list.yaml --forward-trace own.yaml -- pkcs11-tool --module "$softhsm" "${signs[@]:3}" -o again
+	[[ $(<unmodified.status) == 0 ]] || fail "unmodified: $(<unmodified.out)"
+	same unmodified signature again
+	"$P11TAPE" validate own.yaml >log || fail "$(<log)"
+fi
 
 # ---- steps: the same as on the module, wherever the recording ends ------------------------------------------------
 
