@@ -77,7 +77,8 @@ static unsigned int give(CK_ATTRIBUTE *to, const unsigned char *bytes, size_t le
 		to->ulValueLen = CK_UNAVAILABLE_INFORMATION;
 		return OBJECT_SMALL;
 	}
-	memcpy(to->pValue, bytes, length);
+	if (bytes != NULL)
+		memcpy(to->pValue, bytes, length);
 	to->ulValueLen = length;
 	return 0;
 }
