@@ -84,9 +84,8 @@ static const char usage[] =
 	"      --help               print this\n"
 	"\n"
 	"Exit status: that of COMMAND; 1 where COMMAND succeeded but did something else\n"
-	"than was recorded, and no live module answered it; 2 where it was not started. 128 and "
-        "the signal's number where\n"
-	"COMMAND was killed, as by --reproduce-crash: 139.\n";
+	"than was recorded, and no live module answered it; 2 where it was not started.\n"
+	"128 and the signal's number where COMMAND was killed, as by --reproduce-crash: 139.\n";
 
 struct replay {
 	const char *trace, *mode, *report, *no_return, *rules_file;

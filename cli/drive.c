@@ -310,8 +310,8 @@ static bool adds_flags(struct drive *drive, struct drive_call *call)
 				       &flags, sizeof(flags));
 			}
 		set_phase(drive, DRIVE_CALLING);
-		CK_RV rv = tape_call(drive->live.functions[call->item->function], call->item->function,
-		                     call->words);
+		CK_RV rv = tape_call(drive->live.functions[call->item->function],
+		                     call->item->function, call->words);
 		set_phase(drive, DRIVE_BETWEEN);
 		tape_capture_out(&capture, call->function, call->words, call->live_in, rv, again);
 		call->live_out = again;

@@ -208,8 +208,7 @@ static void scan_danger(struct reading *reading, const struct whole *whole)
 {
 	bool names = (tape_effects[whole->call->function].effects &
 	              (TAPE_EFFECT_DESTROYS | TAPE_EFFECT_EDITS)) != 0;
-	const char *harm =
-		tape_harm(whole->function, whole->in, is_of_temporary(reading, whole));
+	const char *harm = tape_harm(whole->function, whole->in, is_of_temporary(reading, whole));
 	/* A handle that was made up, and refused. */
 	bool made_up = names && whole->out != NULL && whole->rv == CKR_OBJECT_HANDLE_INVALID &&
 	               known_object(reading, whole) == NULL;

@@ -275,6 +275,9 @@ CK_RV forward_keep(const struct tape_function *function, const uintptr_t *words,
 	struct tape_capture capture = { .arena = &arena,
 		                        .snapshot = true,
 		                        .message_record = by_size };
+	/* It came while another thread went over. */
+	if (forward.state == ON)
+		return FORWARD_HERE;
 	if (forward.state != KEEPING)
 		return serve(function, words);
 	tape_arena_init(&arena, NULL, 0, TAPE_MAX_ITEM);
@@ -410,33 +413,41 @@ static bool is_among(const struct tape_value *list, uint64_t number)
 	return false;
 }
 
+/* What a search asked for; NULL for a call that begins none. */
+static const struct tape_value *sought(const struct served *served)
+{
+	const struct tape_function *function = served->function;
+	for (size_t i = 0; i < function->count && served->rv == CKR_OK; i++)
+		if ((tape_shapes[function->arguments[i].kind].traits & TAPE_T_SEEKS) != 0)
+			return &served->in[i];
+	return NULL;
+}
+
 /* What the program was told of an object: what searches asked for that found it, and what it read. */
 static void gather(struct known *known, uint64_t object)
 {
+	struct tape_map searches = { .count = 0 }; /* by session, as numbers */
 	for (const struct served *s = forward.first; s != NULL; s = s->next) {
 		const struct tape_function *function = s->function;
+		const struct tape_value *asked = sought(s);
+		uint64_t session = function->lane < 0 ? 0 : s->in[function->lane].number;
+		uint64_t address = 0;
+		bool names = false;
+		if (asked != NULL && !tape_map_put(&searches, session, (uintptr_t)asked))
+			tape_map_remove(&searches, session);
 		for (size_t i = 0; i < function->count; i++) {
-			const struct tape_argument *argument = &function->arguments[i];
-			if (argument->kind == TAPE_K_READ_TEMPLATE)
-				for (size_t j = 0; j < function->count; j++)
-					if (function->arguments[j].kind == TAPE_K_OBJECT &&
-					    s->in[j].number == object)
-						add_template(known, &s->in[i], &s->out[i]);
-			if (argument->kind != TAPE_K_OUT_OBJECTS || !is_among(&s->out[i], object))
+			enum tape_kind kind = (enum tape_kind)function->arguments[i].kind;
+			names |= kind == TAPE_K_OBJECT && s->in[i].number == object;
+			if (kind == TAPE_K_READ_TEMPLATE && names)
+				add_template(known, &s->in[i], &s->out[i]);
+			if (kind != TAPE_K_OUT_OBJECTS || !is_among(&s->out[i], object) ||
+			    !tape_map_get(&searches, session, &address))
 				continue;
-			const struct tape_value *asked = NULL;
-			for (const struct served *b = forward.first; b != s; b = b->next)
-				for (size_t j = 0; j < b->function->count; j++)
-					if ((tape_shapes[b->function->arguments[j].kind].traits &
-					     TAPE_T_SEEKS) != 0 &&
-					    b->rv == CKR_OK &&
-					    b->in[b->function->lane].number ==
-					            s->in[function->lane].number)
-						asked = &b->in[j];
-			if (asked != NULL)
-				add_template(known, asked, asked);
+			asked = (const struct tape_value *)(uintptr_t)address;
+			add_template(known, asked, asked);
 		}
 	}
+	tape_map_done(&searches);
 }
 
 /*
@@ -691,12 +702,6 @@ static bool lacks_slot(const struct served *served, uint64_t slot)
 	              forward.path, (unsigned long long)slot);
 }
 
-static bool same_result(const struct served *served, const struct tape_value *out)
-{
-	struct tape_compare compare = { 0 };
-	return tape_compare_results(&compare, served->function, served->out, out) < 0;
-}
-
 static void differ_steadily(void *context, const struct tape_place *place,
                             const struct tape_value *recorded, const struct tape_value *live)
 {
@@ -755,7 +760,7 @@ static bool bind_outputs(const struct served *served, struct tape_value *out, ui
 	}
 	if (row_of(function)->class == TAPE_CLASS_READ) {
 		give_outputs(function, out);
-		if (!same_result(served, out) && tells_otherwise(served, out))
+		if (tells_otherwise(served, out))
 			count_otherwise(served);
 	}
 	return true;
