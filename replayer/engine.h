@@ -120,11 +120,11 @@ struct engine {
 	size_t seat;      /* whose calls are read */
 	uint64_t last_id; /* of the call that was served last; where calls overlap, the highest */
 	_Atomic uint64_t *reached; /* where `served` is shown */
-	bool shares; /* another trace may take this one's place: keep what tells them apart */
+	bool shares;   /* another trace may take this one's place: keep what tells them apart */
+	bool overlaps; /* calls do, whatever the mode */
 	struct tape_arena whole;    /* of all records, where the whole trace is kept */
 	struct loose *loose;        /* they answer in any order; NULL in strict mode */
 	const struct loose *parent; /* a forked child's, until it has one of its own */
-	bool overlaps;              /* calls do, whatever the mode */
 	const char *unrecorded;     /* why this process has no trace; NULL: it has one */
 };
 

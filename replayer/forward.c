@@ -30,7 +30,7 @@ struct served {
 	const struct tape_function *function;
 	uintptr_t words[TAPE_MAX_WORDS];
 	CK_C_INITIALIZE_ARGS mutexes; /* the program's, where the call brought them */
-	struct tape_value *in, *out;
+	struct tape_value in[TAPE_MAX_ARGUMENTS], out[TAPE_MAX_ARGUMENTS];
 	CK_RV rv;
 };
 
@@ -236,15 +236,11 @@ static void keep(const struct tape_function *function, const uintptr_t *words,
 	if ((effects & TAPE_EFFECT_FORGETS) != 0 && rv == CKR_OK)
 		forget_calls();
 	struct served *served = tape_arena_get(&forward.arena, sizeof(*served));
-	struct tape_value *values =
-		tape_arena_array(&forward.arena, 2 * TAPE_MAX_ARGUMENTS, sizeof(*values));
-	if (served == NULL || values == NULL || ++forward.count > FORWARD_CALLS)
+	if (served == NULL || ++forward.count > FORWARD_CALLS)
 		goto full;
 	memset(served, 0, sizeof(*served));
 	served->function = function;
 	memcpy(served->words, words, function->words * sizeof(*words));
-	served->in = values;
-	served->out = values + TAPE_MAX_ARGUMENTS;
 	served->rv = rv;
 	for (size_t i = 0; i < function->count; i++) {
 		const struct tape_argument *argument = &function->arguments[i];
@@ -426,7 +422,7 @@ static const struct tape_value *sought(const struct served *served)
 /* What the program was told of an object: what searches asked for that found it, and what it read. */
 static void gather(struct known *known, uint64_t object)
 {
-	struct tape_map searches = { .count = 0 }; /* by session, as numbers */
+	struct tape_map searches = { .pairs = NULL }; /* by session, as numbers */
 	for (const struct served *s = forward.first; s != NULL; s = s->next) {
 		const struct tape_function *function = s->function;
 		const struct tape_value *asked = sought(s);
@@ -502,10 +498,11 @@ static void find_object(uint64_t live_session, uint64_t program, uint64_t place)
 
 /* What stands in the place of the program's arguments. */
 struct lending {
+	bool failed;  /* no memory, or what is not understood */
 	bool unknown; /* something is named that the live module is not known to have */
 	bool other;   /* a number that is another one there */
-	enum tape_kind kind;
-	uint64_t number;
+	int space;
+	uint64_t number; /* the first one */
 };
 
 static uint64_t lend_handle(void *context, enum tape_kind kind, uint64_t program)
@@ -523,7 +520,7 @@ static uint64_t lend_handle(void *context, enum tape_kind kind, uint64_t program
 	}
 	if (is_unknown(space, program)) {
 		lending->unknown = true;
-		lending->kind = kind;
+		lending->space = space;
 		lending->number = program;
 	}
 	/* A number that was made up must not become somebody's: no slot has the highest one, no object or session 0. */
@@ -549,27 +546,33 @@ static CK_RV notified(CK_SESSION_HANDLE session, CK_NOTIFICATION event, void *ap
 	return notify->function((CK_SESSION_HANDLE)program, event, notify->application);
 }
 
-/* Lives as long as the process, since nothing says when the module has called it for the last time. */
+/*
+ * What a session is opened with: the program's own pApplication, or, with a Notify function, what ours needs. That lives
+ * as long as the process, since nothing says when the module has called it for the last time.
+ */
 static void lend_notify(const struct tape_function *function, const uintptr_t *program,
                         uintptr_t *live)
 {
+	uintptr_t callback = 0;
+	uintptr_t application = 0;
 	for (size_t i = 0; i < function->count; i++) {
-		uintptr_t callback = program[function->arguments[i].word];
-		if (tape_shapes[function->arguments[i].kind].codec != TAPE_C_CALLBACK ||
-		    callback == 0)
-			continue;
-		struct notify *notify = malloc(sizeof(*notify));
-		if (notify != NULL)
-			*notify = (struct notify){ (CK_NOTIFY)callback, NULL };
-		live[function->arguments[i].word] = (uintptr_t)notified;
-		for (size_t j = 0; j < function->count; j++)
-			if (function->arguments[j].kind == TAPE_K_APPLICATION) {
-				if (notify != NULL)
-					notify->application =
-						(void *)program[function->arguments[j].word];
-				live[function->arguments[j].word] = (uintptr_t)notify;
-			}
+		unsigned int word = function->arguments[i].word;
+		if (function->arguments[i].kind == TAPE_K_NOTIFY)
+			callback = program[word];
+		else if (function->arguments[i].kind == TAPE_K_APPLICATION)
+			live[word] = application = program[word];
 	}
+	struct notify *notify = callback == 0 ? NULL : malloc(sizeof(*notify));
+	if (notify != NULL)
+		*notify = (struct notify){ (CK_NOTIFY)callback, (void *)application };
+	for (size_t i = 0; i < function->count && callback != 0; i++) {
+		unsigned int word = function->arguments[i].word;
+		if (function->arguments[i].kind == TAPE_K_NOTIFY)
+			live[word] = (uintptr_t)notified;
+		else if (function->arguments[i].kind == TAPE_K_APPLICATION)
+			live[word] = (uintptr_t)notify;
+	}
+	/* The module has it. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 }
 
 /* Handles in structures: the program's numbers for the live ones. Returns whether any is another. */
@@ -825,8 +828,8 @@ static bool bring(const struct served *served)
 		good = refuse("%s cannot be made again: %s", function->name.text,
 		              stage.missing == NULL ? "out of memory" : stage.missing);
 	} else if (lending.unknown) {
-		good = lending.kind == TAPE_K_SLOT ? lacks_slot(served, lending.number)
-		                                   : leave_out(served);
+		good = lending.space == SLOTS ? lacks_slot(served, lending.number)
+		                              : leave_out(served);
 	} else if (forward.live.functions[id] == NULL) {
 		good = row->class == TAPE_CLASS_READ ||
 		       refuse("%s is not in %s", function->name.text, forward.path);
@@ -916,7 +919,7 @@ static bool lend_inside(struct tape_arena *arena, const struct tape_function *fu
 	uintptr_t staged[TAPE_MAX_WORDS];
 	struct lending inner = { .unknown = false };
 	struct tape_stage stage = { .arena = arena, .handle = lend_handle, .context = &inner };
-	bool deep[TAPE_MAX_ARGUMENTS];
+	bool deep[TAPE_MAX_ARGUMENTS] = { false };
 	bool any = false;
 	for (size_t i = 0; i < function->count; i++) {
 		const struct tape_shape *shape = &tape_shapes[function->arguments[i].kind];
@@ -924,8 +927,12 @@ static bool lend_inside(struct tape_arena *arena, const struct tape_function *fu
 		inside[i] = deep[i] ? in[i] : (struct tape_value){ .form = TAPE_V_NULL };
 		any |= deep[i];
 	}
-	if (!any || tape_stage_in(&stage, function, inside, staged) < 0)
+	if (!any)
 		return false;
+	if (tape_stage_in(&stage, function, inside, staged) < 0) {
+		lending->failed = true;
+		return false;
+	}
 	if (inner.unknown)
 		*lending = inner;
 	for (size_t i = 0; inner.other && i < function->count; i++)
@@ -972,7 +979,7 @@ static void forget_handles(const struct tape_function *function, const struct ta
 bool forward_call(const struct tape_function *function, const uintptr_t *words, CK_RV *ret_rv,
                   char ret_why[FORWARD_WHY])
 {
-	static const char *const names[] = { "session", "object", "slot" };
+	static const char *const names[SPACES] = { "session", "object", "slot" };
 	enum tape_function_id id = (enum tape_function_id)(function - tape_functions);
 	_Alignas(16) char room[RECORD_ROOM];
 	struct tape_arena arena;
@@ -992,10 +999,15 @@ bool forward_call(const struct tape_function *function, const uintptr_t *words, 
 	if (lending.unknown) {
 		snprintf(ret_why, FORWARD_WHY,
 		         "it is not known which %s of the live module is %s %llu",
-		         names[space_of(lending.kind)], names[space_of(lending.kind)],
+		         names[lending.space], names[lending.space],
 		         (unsigned long long)lending.number);
 		tape_arena_wipe(&arena);
 		return false;
+	}
+	if (lending.failed) {
+		*ret_rv = CKR_HOST_MEMORY;
+		tape_arena_wipe(&arena);
+		return true;
 	}
 	tape_capture_in(&capture, function, live, live_in);
 	*ret_rv = forward.live.functions[id] == NULL

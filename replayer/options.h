@@ -23,12 +23,12 @@ struct options {
 	char report[4096];   /* "" for none */
 	char progress[4096]; /* "" for none */
 	char keys[4096];     /* SELECTOR,FILE, one a line; "" for none */
-	bool forwards;       /* where the trace has no answer a live module goes on: */
 	char forward[4096];  /* this one; "" for the one that was recorded */
 	char recorder[4096]; /* what is loaded in its place, to record it; "" for none */
 	enum no_return no_return;
 	bool backtrace;      /* divergences say where they were called from */
 	bool aborts;         /* the first one raises SIGABRT */
+	bool forwards;       /* a live module goes on behind it */
 	uint64_t pace;       /* how calls take their time (core/pace.h) */
 	bool ordered;        /* threads' calls begin and return in the recorded order */
 	uint64_t order_wait; /* nanoseconds after which that is given up */
