@@ -114,6 +114,7 @@ static size_t play(const char *path, char *const *modes, size_t mode_count, cons
 		wrong += totals.wrong;
 	}
 	free(calls);
+	play_done(&trace);
 	return wrong;
 }
 

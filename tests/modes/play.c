@@ -123,6 +123,14 @@ void play_read(struct play_trace *trace, const char *path)
 		play_fail("%s:%zu: %s", path, error.line, error.sentence);
 }
 
+void play_done(struct play_trace *trace)
+{
+	tape_reader_close(trace->reader);
+	tape_arena_done(&trace->arena);
+	free(trace->items);
+	free(trace->calls);
+}
+
 void play_write(const struct play_trace *trace, const char *path, size_t index,
                 const struct tape_node *changed)
 {

@@ -39,6 +39,8 @@ struct play_trace {
 /* Read all of a trace. */
 void play_read(struct play_trace *trace, const char *path);
 
+void play_done(struct play_trace *trace);
+
 /* Write it to `path`, with `changed` instead of items[index] (NULL leaves that out). */
 void play_write(const struct play_trace *trace, const char *path, size_t index,
                 const struct tape_node *changed);
