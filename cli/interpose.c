@@ -84,6 +84,18 @@ static const char *other_way(const char *program)
 	       "'p11tape module' prints";
 }
 
+/* What works for every program whose module a person can name. */
+static void tell_ways(void)
+{
+	tape_cli_warn("a copy of the recorder needs no environment: p11tape module recorder --for "
+	              "MODULE --copy /PATH/recorded.so --set P11TAPE_MODULE=MODULE --set "
+	              "P11TAPE_TRACE=/PATH/t.yaml");
+	tape_cli_warn("it is named to NSS by: modutil -dbdir sql:DIRECTORY -add recorded -libfile "
+	              "/PATH/recorded.so");
+	tape_cli_warn("and to p11-kit by a line in /etc/pkcs11/modules/recorded.module: module: "
+	              "/PATH/recorded.so");
+}
+
 /* ---- what the program needs ------------------------------------------------------------------ */
 
 /* A variable's value with ours put to it. */
@@ -105,10 +117,13 @@ int tape_interpose_begin(struct tape_interpose *interpose, const char *program, 
 	memset(interpose, 0, sizeof(*interpose));
 	interpose->only = only;
 	if (tape_interpose_find(program, path) && stat(path, &status) == 0 &&
-	    is_privileged(&status))
-		return tape_cli_fail(
-			"%s is set-%s, so that nothing can be put before its module: %s", path,
-			(status.st_mode & S_ISUID) != 0 ? "uid" : "gid", other_way(program));
+	    is_privileged(&status)) {
+		tape_cli_fail("%s is set-%s, so that nothing can be put before its module: %s",
+		              path, (status.st_mode & S_ISUID) != 0 ? "uid" : "gid",
+		              other_way(program));
+		tell_ways();
+		return TAPE_EXIT_BAD;
+	}
 	if (!tape_cli_find("p11tape-preload.so", preload))
 		return tape_cli_fail("p11tape-preload.so is neither beside the program nor in %s: "
 		                     "build or install p11tape whole",
@@ -169,6 +184,7 @@ void tape_interpose_explain(const char *program)
 			"if it has one, it may be in a program with set-uid or set-gid, or in one "
 			"whose environment was emptied: %s",
 			other_way(program));
+	tell_ways();
 }
 
 void tape_interpose_end(struct tape_interpose *interpose)

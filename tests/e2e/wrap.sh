@@ -32,7 +32,9 @@ status=0
 "$P11TAPE" record -o agent.yaml -- "$(command -v ssh-agent)" true 2>refused.err || status=$?
 if [[ -g $(command -v ssh-agent) ]]; then
 	[[ $status == 2 ]] || fail "a set-gid program: status $status"
-	grep -q 'p11tape wrap ssh-pkcs11-helper' refused.err || fail "no way is named: $(<refused.err)"
+	for way in 'p11tape wrap ssh-pkcs11-helper' 'module recorder --for' 'modutil -dbdir' '/etc/pkcs11/modules'; do
+		grep -q -e "$way" refused.err || fail "a way is not named, $way: $(<refused.err)"
+	done
 fi
 
 "$P11TAPE" wrap -o agent.yaml ssh-pkcs11-helper -- bash agent.sh >recorded.out
