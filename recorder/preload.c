@@ -57,7 +57,7 @@ struct module {
 	const struct link_map *map;              /* NULL: a free place */
 	void *copies[TAPE_ARRAY_SIZE(prefixes)]; /* the loader's handles; NULL while nobody asked */
 	unsigned long opened;                    /* by the program, where we saw it */
-	bool pinned; /* it was opened where we did not: its copies stay */
+	bool pinned; /* it was opened where we did not see it, or stays when closed: so do its copies */
 };
 
 /* In a replay: a module, its copy of the replayer, and the prefix that it was recorded with. */
@@ -537,6 +537,15 @@ static bool has_own_path(const void *caller)
 	return false;
 }
 
+/* Whether the loader keeps a library behind its last dlclose(): what the program got of it then stays valid. */
+static bool stays(const struct link_map *map)
+{
+	for (const ElfW(Dyn) *entry = map->l_ld; entry != NULL && entry->d_tag != DT_NULL; entry++)
+		if (entry->d_tag == DT_FLAGS_1 && (entry->d_un.d_val & DF_1_NODELETE) != 0)
+			return true;
+	return false;
+}
+
 /* Count how often the program has opened a module, since it is unloaded when it has closed it as often. */
 static TAPE_COLD void *open_counted(const char *name, int flags, const void *caller)
 {
@@ -553,8 +562,10 @@ static TAPE_COLD void *open_counted(const char *name, int flags, const void *cal
 		goto out;
 	tape_lock_take(atomic_load(&lock));
 	struct module *module = find_module(map, true);
-	if (module != NULL)
+	if (module != NULL) {
 		module->opened++;
+		module->pinned |= (flags & RTLD_NODELETE) != 0 || stays(map);
+	}
 	tape_lock_give(atomic_load(&lock));
 out:
 	errno = saved;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -454,17 +455,23 @@ static TAPE_COLD void look_at_control(uint64_t now)
 static TAPE_COLD bool is_recorded(struct tape_state *state)
 {
 	uint64_t now = tape_clock_monotonic();
-	if (part_heading->control[0] != 0 &&
-	    now - atomic_load_explicit(&control_seen, memory_order_relaxed) >= CONTROL_NS)
+	bool looks = part_heading->control[0] != 0 &&
+	             now - atomic_load_explicit(&control_seen, memory_order_relaxed) >= CONTROL_NS;
+	/* To open a file is a cancellation point, where the program expects none. */
+	int cancel;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	if (looks)
 		look_at_control(now);
-	if (atomic_load(&off)) {
+	bool recorded = !atomic_load(&off);
+	if (!recorded) {
 		atomic_fetch_add(&passed, 1);
-		return false;
+	} else {
+		write_passed(state);
+		if (is_due(now))
+			rotate(state, now);
 	}
-	write_passed(state);
-	if (is_due(now))
-		rotate(state, now);
-	return true;
+	pthread_setcancelstate(cancel, &cancel);
+	return recorded;
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "replayer/replay.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -883,6 +884,9 @@ static CK_RV serve_live(const struct tape_function *function, const uintptr_t *w
 static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *words)
 {
 	int saved = errno;
+	/* Reading the trace is a cancellation point, under the lock, where the program expects none. */
+	int cancel;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	CK_RV rv = CKR_GENERAL_ERROR;
 	if (tape_functions[id].finds) {
 		rv = module_find(id, words);
@@ -902,6 +906,7 @@ static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *w
 		if (rv == FORWARD_HERE)
 			rv = serve_live(&tape_functions[id], words);
 	}
+	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 	return rv;
 }

@@ -99,6 +99,12 @@ echo 0 >control
 "$P11TAPE" record --control control -o nothing.yaml -- python3 slowly.py "$softhsm" < <(echo one) >nothing.out
 grep -q '^- {"gap": 22, "why": "off"}$' nothing.yaml || fail "off: $(<nothing.yaml)"
 
+# Files are opened meanwhile, in a thread that is to be cancelled: not in us.
+echo on >control
+run kept "$P11TAPE" record --rotate 10K --control control -o kept.yaml -- "$P11TAPE_BUILD_DIR/tests/keeps" "$softhsm"
+whole kept >kept.all
+[[ $(calls kept.all) == 1003 && -e kept.part2.yaml ]] || fail "cancelled: $(calls kept.all) calls, not 1003"
+
 # What is no size and no time.
 for wrong in '' 0 10 10X 1h,1m '100M,' M100 99999999999G; do
 	! "$P11TAPE" record --rotate "$wrong" -- true 2>said || fail "--rotate '$wrong' is taken"

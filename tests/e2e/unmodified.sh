@@ -47,6 +47,9 @@ thrice loads "$tests/loads" {} 10000
 grep -q '^0 descriptors, no growth$' loads.recorded.out || fail "loads: $(<loads.recorded.out)"
 [[ $(calls loads.yaml) == 10000 ]] || fail "loads: $(calls loads.yaml) calls"
 
+# Loaded for good: what it gave is called behind dlclose(), by a thread that is to be cancelled.
+thrice keeps "$tests/keeps" {}
+
 # A module whose name the loader looks for, and one that is looked for in its caller's RUNPATH.
 export LD_LIBRARY_PATH=${softhsm%/*}
 thrice searched "$tests/loads" libsofthsm2.so 1
