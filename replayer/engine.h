@@ -88,6 +88,7 @@ struct found {
 
 struct engine {
 	enum { UNOPENED, OPEN, FAILED } state;
+	int cancel; /* whether the thread that is in could be cancelled before */
 	struct options options;
 	struct tape_reader *reader;
 	bool only_list;    /* the recorded module has C_GetFunctionList, and no other entry point */

@@ -115,14 +115,20 @@ struct tape_lock *replay_list_lock(void)
 	return &get_shared()->list_lock;
 }
 
+/* The thread that is in may read the trace, which is a cancellation point where its program expects none. */
 void engine_enter(void)
 {
+	int before;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
 	enter(get_shared());
+	engine.cancel = before;
 }
 
 void engine_leave(void)
 {
+	int before = engine.cancel;
 	leave(get_shared());
+	pthread_setcancelstate(before, &before);
 }
 
 struct waiter **engine_waiters(void)
@@ -180,14 +186,14 @@ bool replay_find(enum tape_function_id id, const uintptr_t *words,
                  const struct tape_value **ret_out, CK_RV *ret_rv)
 {
 	struct shared *pages = get_shared();
-	enter(pages);
+	engine_enter();
 	bool known = find(id, words, ret_out, ret_rv);
 	if (!known && !engine.all_found) {
 		engine.all_found = true;
 		binding_find_all(!is_bound(pages));
 		known = find(id, words, ret_out, ret_rv);
 	}
-	leave(pages);
+	engine_leave();
 	return known;
 }
 
@@ -210,10 +216,9 @@ const struct tape_value *replay_list(size_t index)
 
 bool replay_only_list(void)
 {
-	struct shared *pages = get_shared();
-	enter(pages);
+	engine_enter();
 	bool only_list = engine.only_list;
-	leave(pages);
+	engine_leave();
 	return only_list;
 }
 
@@ -305,10 +310,9 @@ static CK_RV diverge(const struct tape_function *function, const uintptr_t *word
 
 void replay_refuse(enum tape_function_id id, const uintptr_t *words, const char *why)
 {
-	struct shared *pages = get_shared();
-	enter(pages);
+	engine_enter();
 	diverge(&tape_functions[id], words, REPORT_DISCOVERY, NULL, -1, why);
-	leave(pages);
+	engine_leave();
 }
 
 /* ---- serving --------------------------------------------------------------------------------- */
@@ -884,9 +888,6 @@ static CK_RV serve_live(const struct tape_function *function, const uintptr_t *w
 static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *words)
 {
 	int saved = errno;
-	/* Reading the trace is a cancellation point, under the lock, where the program expects none. */
-	int cancel;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	CK_RV rv = CKR_GENERAL_ERROR;
 	if (tape_functions[id].finds) {
 		rv = module_find(id, words);
@@ -894,7 +895,7 @@ static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *w
 		rv = serve_live(&tape_functions[id], words);
 	} else if (replay_ready()) {
 		struct shared *pages = get_shared();
-		enter(pages);
+		engine_enter();
 		if (!is_bound(pages)) {
 			binding_inherit();
 			pages->process = getpid();
@@ -902,11 +903,10 @@ static TAPE_COLD CK_RV serve_slowly(enum tape_function_id id, const uintptr_t *w
 		if (engine.state == OPEN)
 			rv = forward_keep(&tape_functions[id], words, serve_any);
 		go_straight(pages);
-		leave(pages);
+		engine_leave();
 		if (rv == FORWARD_HERE)
 			rv = serve_live(&tape_functions[id], words);
 	}
-	pthread_setcancelstate(cancel, &cancel);
 	errno = saved;
 	return rv;
 }
@@ -965,14 +965,14 @@ static bool open_trace(void)
 bool replay_ready(void)
 {
 	struct shared *pages = get_shared();
-	enter(pages);
+	engine_enter();
 	/* A child that was forked before any call is a process like its parent. */
 	if (engine.state == UNOPENED) {
 		engine.state = open_trace() ? OPEN : FAILED;
 		pages->process = getpid();
 	}
 	bool ready = engine.state == OPEN;
-	leave(pages);
+	engine_leave();
 	return ready;
 }
 
@@ -1026,9 +1026,9 @@ __attribute__((destructor)) static void at_exit(void)
 	if (engine.state != OPEN)
 		return;
 	struct shared *pages = get_shared();
-	enter(pages);
+	engine_enter();
 	if (is_bound(pages))
 		binding_visit(summarise);
 	forward_end();
-	leave(pages);
+	engine_leave();
 }

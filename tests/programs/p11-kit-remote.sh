@@ -37,6 +37,13 @@ served() { # MODULE COMMAND…
 }
 export -f served
 
+# What --test prints depends on which key the server finds first: it gets only one.
+fresh() {
+	fresh_token
+	[[ ${row:-} != *-test ]] || pkcs11-tool --module "$softhsm" --token-label clitok --login --pin "$user_pin" \
+		--delete-object --type privkey --id 12 >/dev/null 2>&1
+}
+
 # The rows of either side.
 rows() { # SIDE COMMAND…
 	local side=$1 login=("${@:2}" --token-label clitok --login --pin "$user_pin")
