@@ -38,6 +38,8 @@ static const char usage[] =
 	"      --unplug COMMAND     a shell command that takes the token out of its slot, and\n"
 	"      --plug COMMAND       one that puts it back: for checks of removal\n"
 	"      --destructive        also what changes the token: objects, PINs, C_InitToken\n"
+	"      --wrong-pins N       that may be presented where the token does not show in its\n"
+	"                           flags that the right one makes it forget them (default: 2)\n"
 	"      --spec VERSION       the rules of this version: 2.40, 3.0, 3.1, 3.2 (default:\n"
 	"                           the module's own)\n"
 	"\n"
@@ -166,6 +168,7 @@ enum option_code {
 	OPTION_PLUG,
 	OPTION_DESTRUCTIVE,
 	OPTION_SPEC,
+	OPTION_WRONG_PINS,
 	OPTION_SUITE,
 	OPTION_RULE,
 	OPTION_LIST,
@@ -195,6 +198,7 @@ static const struct option long_options[] = {
 	{ "unplug", required_argument, NULL, OPTION_UNPLUG },
 	{ "plug", required_argument, NULL, OPTION_PLUG },
 	{ "destructive", no_argument, NULL, OPTION_DESTRUCTIVE },
+	{ "wrong-pins", required_argument, NULL, OPTION_WRONG_PINS },
 	{ "spec", required_argument, NULL, OPTION_SPEC },
 	{ "suite", required_argument, NULL, OPTION_SUITE },
 	{ "rule", required_argument, NULL, OPTION_RULE },
@@ -254,6 +258,11 @@ static bool take_option(struct options *options, int option)
 		return take_command("plug", target->plug);
 	case OPTION_DESTRUCTIVE:
 		return target->destructive = true;
+	case OPTION_WRONG_PINS:
+		if (!tape_cli_range("wrong-pins", optarg, 0, 1000000, &number))
+			return false;
+		options->run.wrong_pins = (unsigned int)number;
+		return true;
 	case OPTION_SPEC:
 		return take_spec(optarg, &target->spec);
 	case OPTION_SUITE:
@@ -648,7 +657,10 @@ int tape_cmd_check(int argc, char **argv)
 	static struct options options;
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	options.run.jobs = processors > 0 && processors < 64 ? (unsigned int)processors : 1;
+	struct run_pins pins = { 0 };
 	options.run.timeout = 10;
+	options.run.wrong_pins = 2;
+	options.run.pins = &pins;
 	options.run.evidence = "p11tape-check";
 	options.shards = 1;
 	options.repeat = 1;

@@ -601,6 +601,12 @@ CK_SESSION_HANDLE check_open_elsewhere(struct check *c)
 	check_skip(c, "no other slot opens a session");
 }
 
+void check_forgiven(struct check *c, CK_FLAGS wrong, CK_FLAGS right)
+{
+	const CK_FLAGS low = CKF_USER_PIN_COUNT_LOW | CKF_SO_PIN_COUNT_LOW;
+	c->outcome->forgiven |= (wrong & low) != 0 && (right & low) == 0;
+}
+
 bool check_login(struct check *c, CK_SESSION_HANDLE session, CK_USER_TYPE user)
 {
 	bool so = user == CKU_SO;

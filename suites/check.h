@@ -129,6 +129,9 @@ CK_SESSION_HANDLE check_open(struct check *c, CK_FLAGS flags);
 /* The same, read-only, with another slot; skips the check where no other one opens a session. */
 CK_SESSION_HANDLE check_open_elsewhere(struct check *c);
 
+/* Take down whether the token's flags showed a wrong PIN, and no more when the right one had come. */
+void check_forgiven(struct check *c, CK_FLAGS wrong, CK_FLAGS right);
+
 /* Log in with the PIN that the user of p11tape gave; false where there is none or it is refused. */
 bool check_login(struct check *c, CK_SESSION_HANDLE session, CK_USER_TYPE user);
 

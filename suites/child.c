@@ -48,6 +48,7 @@ static void spare_the_pin(struct check *c)
 	if ((info.flags & (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED |
 	                   CKF_PROTECTED_AUTHENTICATION_PATH)) != 0)
 		check_skip(c, "no wrong PIN is presented where it could lock the token");
+	c->outcome->presented = true;
 }
 
 bool child_lacks(const struct check_row *row, const struct target *target, char *reason)

@@ -365,6 +365,7 @@ static void wrong_pin(struct check *c)
 	/* Whatever was found: the right PIN takes back what the wrong one did. */
 	CK_RV again = rv == CKR_OK ? CKR_OK : login_with(c, c->session, type, pin, strlen(pin));
 	CK_FLAGS restored = pin_flags(c);
+	check_forgiven(c, after, restored);
 	/* Some take a PIN to end at a zero, and C programs to have one: the zero alone is tolerated. */
 	if (rv == CKR_OK && c->row->a == WRONG_ZERO) {
 		DEVIATION(c, 123, "the PIN with a zero behind it logs in");

@@ -313,8 +313,10 @@ static void set_pin_wrong(struct check *c)
 	CK_RV rv = set_pin(c, c->session, wrong, other_pin(c, user, other));
 	if (rv == CKR_FUNCTION_NOT_SUPPORTED)
 		check_skip(c, "C_SetPIN is not supported");
+	CK_FLAGS after = token_flags(c);
 	CK_SESSION_HANDLE session = fresh_session(c);
 	bool kept = is_pin(c, session, user, pin);
+	check_forgiven(c, after, token_flags(c));
 	EXPECT_CODE(c, 123, "C_SetPIN", rv, CKR_PIN_INCORRECT);
 	EXPECT(c, 1, kept, "after a C_SetPIN that failed the PIN is not good any more");
 }
@@ -607,7 +609,7 @@ static void add_setting(struct check_list *list)
 			check_add(list, row, "set-pin-length/%s-%s", name, bad_pin_names[p]);
 		}
 		for (unsigned int part = 0; part < 2; part++) {
-			struct check_row row = CHECK(set_pin_wrong, NEED_PINS,
+			struct check_row row = CHECK(set_pin_wrong, NEED_PINS | NEED_WRONG_PIN,
 			                             "C_SetPIN wants the old PIN", 1, 123);
 			row.a = writable[i];
 			row.b = part;
@@ -642,7 +644,7 @@ static void add_tokens(struct check_list *list)
 		check_add(list, row, "init-token/session-%s", situations[s].name);
 	}
 	check_add(list,
-	          CHECK(init_token_wrong_pin, NEED_PINS,
+	          CHECK(init_token_wrong_pin, NEED_PINS | NEED_WRONG_PIN,
 	                "C_InitToken wants the security officer's PIN", 95, 113),
 	          "init-token/wrong-pin");
 	for (unsigned int label = 0; label < 2; label++) {

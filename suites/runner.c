@@ -247,6 +247,8 @@ static void finish(struct run *run, struct job *job, int status)
 	judge(run, job, status, &result);
 	clear(run, job, &result);
 	job->pid = 0;
+	run->options->pins->presented += result.outcome.presented;
+	run->options->pins->forgives |= result.outcome.forgiven;
 	run->found |= job->row != NULL && result.outcome.verdict > VERDICT_SKIP;
 	if (run->report != NULL && job->row != NULL)
 		run->report(run->context, &result);
@@ -392,13 +394,28 @@ static int start_one(struct run *run, const struct check_row *row, struct target
 	return 0;
 }
 
+/* Whether one more wrong PIN might lock the token: its flags do not tell, and others count without flags. */
+static bool spares_the_pin(const struct run *run, const struct check_row *row, char *reason)
+{
+	const struct run_pins *pins = run->options->pins;
+	if (!check_needs(row, NEED_WRONG_PIN) || pins->forgives ||
+	    pins->presented < run->options->wrong_pins)
+		return false;
+	snprintf(reason, OUTCOME_TEXT,
+	         "%u wrong PINs were presented, and the token does not show that it forgets them "
+	         "(--wrong-pins)",
+	         pins->presented);
+	return true;
+}
+
 /* No process is made for what is known to be lacking: most tokens list few mechanisms. */
 static bool can_be_tried(struct run *run, const struct check_row *row)
 {
 	struct result result = {
 		.row = row, .outcome = { .ended = true, .closed = true, .verdict = VERDICT_SKIP }
 	};
-	if (!child_lacks(row, run->target, result.outcome.reason))
+	if (!child_lacks(row, run->target, result.outcome.reason) &&
+	    !spares_the_pin(run, row, result.outcome.reason))
 		return true;
 	run->report(run->context, &result);
 	return false;

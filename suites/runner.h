@@ -10,12 +10,21 @@
 #include "suites/check.h"
 #include "suites/outcome.h"
 
+/* What is known of how the token counts wrong PINs; of all runs on it. */
+struct run_pins {
+	unsigned int presented;
+	bool forgives; /* its flags showed one, and no more when the right one had come */
+};
+
 struct run_options {
 	unsigned int jobs;    /* checks at a time */
 	unsigned int timeout; /* seconds that a check may take */
 	const char *evidence; /* directory for the traces of what was found; NULL to keep none */
 	bool keep_all;        /* keep the traces of all checks */
-	bool first;           /* begin no check once one has found something */
+	/* Wrong PINs that may be presented while it is not known that they are forgiven, and those that were. */
+	unsigned int wrong_pins;
+	struct run_pins *pins;
+	bool first; /* begin no check once one has found something */
 };
 
 struct result {

@@ -65,6 +65,17 @@ grep -q 'nothing could be tried' unset.out || fail "without a configuration: $(<
 run pinless env -u P11TAPE_PIN "${check[@]}" 'login/table/*'
 grep -q -e '--pin-file' pinless.out || fail "without a PIN: $(<pinless.out)"
 
+# No token is locked: where wrong PINs are not seen in its flags, two are presented, or as many as were said.
+mock=$P11TAPE_BUILD_DIR/tests/p11tape-mock.so
+for tries in '' 0 5; do
+	run silent env P11TAPE_MOCK=silent-pins P11TAPE_SO_PIN=12345678 "$P11TAPE" check -m "$mock" --direct -v \
+		${tries:+--wrong-pins "$tries"} 'login/*-pin/*'
+	[[ $(grep -c '^pass .*login/wrong-pin/' silent.out) == "${tries:-2}" ]] || fail "wrong PINs, $tries: $(<silent.out)"
+	[[ $tries == 0 ]] || grep -q "^ *${tries:-2} wrong PINs were presented" silent.out || fail "wrong PINs: $(<silent.out)"
+done
+run seen env P11TAPE_SO_PIN=12345678 "$P11TAPE" check -m "$mock" --direct -v --wrong-pins 1 'login/*-pin/*'
+! grep -q 'wrong PINs were presented' seen.out || fail "wrong PINs that are forgiven: $(<seen.out)"
+
 # What is known is no fail; what is new or gone is.
 run bless "${check[@]}" --suite finalize --expect known.yaml --bless
 [[ $(<bless.status) == 0 ]] || fail "--bless: $(<bless.out)"

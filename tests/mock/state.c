@@ -275,14 +275,16 @@ static CK_FLAGS pin_flags(const struct pin *pin, CK_FLAGS low, CK_FLAGS final, C
 {
 	CK_FLAGS flags = 0;
 
+	if (pin->to_be_changed)
+		flags |= change;
+	if (mock_config.silent_pins)
+		return flags;
 	if (pin->failures > 0)
 		flags |= low;
 	if (pin->failures == PIN_TRIES - 1)
 		flags |= final;
 	if (pin->failures >= PIN_TRIES)
 		flags |= locked;
-	if (pin->to_be_changed)
-		flags |= change;
 	return flags;
 }
 
