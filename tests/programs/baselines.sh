@@ -23,7 +23,7 @@ echo "$user_pin" >"$work/key-pin"
 certutil -N -d "sql:$work/key" -f "$work/key-pin"
 use_softokn_copy
 softokn="configdir='sql:$work/key' certPrefix='' keyPrefix='' secmod='secmod.db' flags= "
-P11TAPE_PIN=$user_pin baseline softokn-key --init-args "$softokn" --slot 2 --jobs 1
+P11TAPE_PIN=$user_pin baseline softokn-key --wrong-pins 100 --init-args "$softokn" --slot 2 --jobs 1
 baseline softokn-generic --init-args "$softokn" --slot 1 --jobs 1
 
 use_module "NSS's root certificates" "$multiarch/nss/libnssckbi.so"

@@ -85,5 +85,5 @@ row change-pin -- "${login[@]}" --change-pin --new-pin "$short_so_pin"
 row test --match C_Decrypt.pEncryptedData=length \
 	--why 'encrypts in its own process, with random padding, what the token then decrypts' \
 	-- "${login[@]}" --test
-P11TAPE_PIN=$short_pin P11TAPE_SO_PIN=$short_so_pin baseline opencryptoki --slot 3 --destructive
+P11TAPE_PIN=$short_pin P11TAPE_SO_PIN=$short_so_pin baseline opencryptoki --wrong-pins 100 --slot 3 --destructive
 exit "${failed:-0}"
