@@ -139,8 +139,6 @@ static void sweep(struct check *c)
 	c->outcome->expectations++;
 	if (c->row->b != 0)
 		check_plug(c, true);
-	if (!c->target->destructive)
-		return;
 	if (c->row->a != 0)
 		pins_restore(c);
 	c->session = check_open(c, CKF_RW_SESSION);
@@ -155,8 +153,9 @@ void child_sweep(const struct check_row *after, const struct target *target,
 		                 .name = "sweep",
 		                 .needs = NEED_TOKEN,
 		                 .run = sweep,
-		                 .a = check_needs(after, NEED_PINS),
-		                 .b = check_needs(after, NEED_PLUG) && target->plug[0] != 0 };
+		                 .a = after != NULL && check_needs(after, NEED_PINS),
+		                 .b = after != NULL && check_needs(after, NEED_PLUG) &&
+		                      target->plug[0] != 0 };
 	child_run(&row, target, outcome);
 }
 

@@ -24,8 +24,8 @@ void child_run(const struct check_row *row, const struct target *target, struct 
 void child_ask(struct target *target, struct outcome *outcome);
 
 /*
- * Destroy what the check `after` has left in the token, and put back PINs that it changed, and the token itself.
- * As a check, in its own process.
+ * Destroy what the check `after` (NULL: any) has left in the token, and put back PINs that it changed, and the token
+ * itself. As a check, in its own process.
  */
 void child_sweep(const struct check_row *after, const struct target *target,
                  struct outcome *outcome);

@@ -430,8 +430,10 @@ static int sweep(struct run *run, const struct check_row *after, struct tape_err
 	/* No check is alone with a token whose PINs are not those that it was given. */
 	for (unsigned int i = 0; i < run->job_count && result == 0; i++)
 		if (run->jobs[i].outcome->verdict == VERDICT_ERROR && run->jobs[i].row == NULL)
-			result = tape_error_set(error, TAPE_E_SYSTEM, 0, "after %s/%s: %s",
-			                        after->suite, after->name,
+			result = tape_error_set(error, TAPE_E_SYSTEM, 0, "after %s%s%s: %s",
+			                        after == NULL ? "all checks" : after->suite,
+			                        after == NULL ? "" : "/",
+			                        after == NULL ? "" : after->name,
 			                        run->jobs[i].outcome->reason);
 	return result;
 }
@@ -451,6 +453,9 @@ int run_checks(const struct check_row *const *rows, size_t count, const struct t
 				result = start_one(&run, rows[i], NULL, error);
 	while (is_busy(&run))
 		wait_for_one(&run);
+	/* Some modules keep session objects as if they were token objects. */
+	if (result == 0 && target->has_token)
+		result = sweep(&run, NULL, error);
 	end(&run);
 	return result;
 }

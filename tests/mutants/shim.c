@@ -338,6 +338,7 @@ static CK_RV create_object(CK_SESSION_HANDLE session, CK_ATTRIBUTE_PTR entries, 
                            CK_OBJECT_HANDLE_PTR object)
 {
 	static CK_OBJECT_CLASS data = CKO_DATA;
+	static CK_BBOOL yes = CK_TRUE;
 	CK_ATTRIBUTE left = { CKA_CLASS, &data, sizeof(data) }, rest[ENTRIES];
 	CK_OBJECT_HANDLE unwanted;
 	CK_RV rv;
@@ -348,6 +349,11 @@ static CK_RV create_object(CK_SESSION_HANDLE session, CK_ATTRIBUTE_PTR entries, 
 		return CKR_TEMPLATE_INCOMPLETE;
 	if (ON(create_in_session))
 		count = without(CKA_TOKEN, entries, count, rest), entries = rest;
+	if (ON(create_on_token)) {
+		count = without(CKA_TOKEN, entries, count, rest);
+		rest[count++] = (CK_ATTRIBUTE){ CKA_TOKEN, &yes, sizeof(yes) };
+		entries = rest;
+	}
 	if (ON(create_label) && without(CKA_LABEL, entries, count, rest) == count) {
 		rest[count++] = (CK_ATTRIBUTE){ CKA_LABEL, label, sizeof(label) };
 		entries = rest;
