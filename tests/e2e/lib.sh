@@ -73,3 +73,13 @@ same() { # WHAT FILE FILE
 calls_of() { # TRACE
 	"$P11TAPE" fmt --canonical "$1" | sed -n '/^- call/,$p' | sed '/^  synthetic: true$/d'
 }
+
+# Wait until a pattern stands in a file, at most 20 seconds.
+await() { # PATTERN FILE
+	local i
+	for ((i = 0; i < 400; i++)); do
+		! grep -q -e "$1" "$2" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	fail "'$1' did not come: $(tail -n 5 "$2" 2>/dev/null)"
+}

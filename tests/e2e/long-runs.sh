@@ -38,7 +38,7 @@ whole parts >all.yaml
 "$P11TAPE" validate all.yaml >said || fail "the parts as one: $(<said)"
 [[ $(calls all.yaml) == "$(calls once.yaml)" ]] || fail "$(calls all.yaml) calls in parts, $(calls once.yaml) at once"
 mv tokens away
-run replayed "$P11TAPE" replay --mode strict all.yaml -- "$threads" "$softhsm" 16 50
+run replayed "$P11TAPE" replay --mode strict --order global all.yaml -- "$threads" "$softhsm" 16 50
 same 'the replay of the parts' parts.out replayed.out
 [[ $(<replayed.status) == 0 ]] || fail "replay: $(<replayed.out)"
 mv away tokens
@@ -47,13 +47,6 @@ mv away tokens
 "$P11TAPE" replay parts.yaml -- true 2>said || true
 grep -q 'did not load' said || fail "the first part is no trace of its own: $(<said)"
 
-await() { # LINE FILE
-	for ((i = 0; i < 400; i++)); do
-		! grep -q "$1" "$2" 2>/dev/null || return 0
-		sleep 0.05
-	done
-	fail "$1 did not come"
-}
 # By time; and where no file can be made it goes on in the first one.
 cat >slowly.py <<'END'
 import ctypes, sys, time, os
@@ -66,7 +59,13 @@ for step in sys.stdin:
     print(step.strip(), flush=True)
 module.C_Finalize(None)
 END
-"$P11TAPE" record --rotate 1s -o timed.yaml -- python3 slowly.py "$softhsm" < <(echo one; await one timed.out; sleep 1.1; echo two) >timed.out
+seconds() {
+	echo one
+	await one timed.out
+	sleep 1.1
+	echo two
+}
+"$P11TAPE" record --rotate 1s -o timed.yaml -- python3 slowly.py "$softhsm" < <(seconds) >timed.out
 [[ -e timed.part2.yaml ]] || fail 'a second did not end the first file'
 [[ $(calls timed.yaml) == 21 && $(calls timed.part2.yaml) == 21 ]] ||
 	fail "by time: $(calls timed.yaml) and $(calls timed.part2.yaml) calls"
