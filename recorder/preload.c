@@ -67,6 +67,12 @@ struct served {
 	atomic_ulong opened;    /* by the program, and not closed yet */
 };
 
+/*
+ * Names that the program opened where we could not see what the loader made of them, by their hashes. A module that has
+ * such a name may be in use by more than we counted.
+ */
+static atomic_bool unseen[1024];
+
 static struct module modules[MAX_MODULES];
 static atomic_size_t used; /* places of the table that were ever taken */
 static _Atomic(struct tape_lock *)
@@ -374,6 +380,15 @@ static bool make_file(const char *path, const char *from, const char *text)
 	return false;
 }
 
+/* FNV-1a */
+static uint64_t hash_text(const char *text)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	for (; *text != 0; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+	return hash;
+}
+
 /* A copy of the recorder whose options are beside it: it is for that module. */
 static bool make_copy(const char *module, const char *prefix, char ret_copy[PATH_MAX])
 {
@@ -381,19 +396,15 @@ static bool make_copy(const char *module, const char *prefix, char ret_copy[PATH
 	char conf[PATH_MAX];
 	char text[PATH_MAX + 128];
 	Dl_info info;
-	uint64_t hash =
-		UINT64_C(14695981039346656037); /* FNV-1a: another name for another module */
 	const char *name = strrchr(module, '/');
 	const char *slash =
 		dladdr((const void *)&prefixes, &info) == 0 ? NULL : strrchr(info.dli_fname, '/');
 	if (slash == NULL || strpbrk(module, "\r\n") != NULL)
 		return false;
-	for (const char *at = module; *at != 0; at++)
-		hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
 	if ((size_t)snprintf(recorder, sizeof(recorder), "%.*s/p11tape-recorder.so",
 	                     (int)(slash - info.dli_fname), info.dli_fname) >= sizeof(recorder) ||
 	    (size_t)snprintf(ret_copy, PATH_MAX, "%s/%s%016llx.%s", settings.directory, prefix,
-	                     (unsigned long long)hash,
+	                     (unsigned long long)hash_text(module),
 	                     name == NULL ? module : name + 1) >= PATH_MAX ||
 	    (size_t)snprintf(conf, sizeof(conf), "%s.conf", ret_copy) >= sizeof(conf))
 		return false;
@@ -474,13 +485,19 @@ static void *find_copy(const struct link_map *map, size_t prefix)
 	return other;
 }
 
+static atomic_bool *unseen_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return &unseen[hash_text(slash == NULL ? path : slash + 1) % TAPE_ARRAY_SIZE(unseen)];
+}
+
 /* The program has closed what it opened: the copies go before the module. */
 static bool forget(const struct link_map *map, void *copies[TAPE_ARRAY_SIZE(prefixes)])
 {
 	tape_lock_take(atomic_load(&lock));
 	struct module *module = find_module(map, false);
-	bool last =
-		module != NULL && !module->pinned && module->opened != 0 && --module->opened == 0;
+	bool last = module != NULL && !module->pinned && !atomic_load(unseen_of(map->l_name)) &&
+	            module->opened != 0 && --module->opened == 0;
 	if (last) {
 		memcpy(copies, module->copies, sizeof(module->copies));
 		module->map = NULL;
@@ -600,8 +617,10 @@ static TAPE_COLD void *open_module(const char *name, int flags, const void *call
 	if (served != NULL && !is_ours(caller))
 		return open_served(served, flags);
 	/* Where $ORIGIN is depends on the caller; and so may where a mere name is looked for. */
-	if (strchr(name, '$') != NULL || (strchr(name, '/') == NULL && has_own_path(caller)))
+	if (strchr(name, '$') != NULL || (strchr(name, '/') == NULL && has_own_path(caller))) {
+		atomic_store(unseen_of(name), true);
 		return NOT_OURS;
+	}
 	return open_counted(name, flags, caller);
 }
 

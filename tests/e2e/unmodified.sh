@@ -50,10 +50,16 @@ grep -q '^0 descriptors, no growth$' loads.recorded.out || fail "loads: $(<loads
 # Loaded for good: what it gave is called behind dlclose(), by a thread that is to be cancelled.
 thrice keeps "$tests/keeps" {}
 
-# A module whose name the loader looks for, and one that is looked for in its caller's RUNPATH.
+# A module whose name the loader looks for; and one that is opened by its path and again by its name, which the loader
+# looks for in its caller's RUNPATH: so we do not see it. It is there until both have closed it.
 export LD_LIBRARY_PATH=${softhsm%/*}
 thrice searched "$tests/loads" libsofthsm2.so 1
 unset LD_LIBRARY_PATH
+cc -I"$P11TAPE_SOURCE_DIR" -o twice "$P11TAPE_SOURCE_DIR/tests/unmodified/twice.c" \
+	-Wl,--enable-new-dtags,-rpath,"$work/module" -ldl
+thrice twice ./twice {} libsofthsm2.so
+[[ $(<twice.direct.status) == 0 ]] || fail "twice: $(<twice.direct.out)"
+[[ $(calls twice.yaml) == 10 ]] || fail "twice: $(calls twice.yaml) calls, not 10"
 
 # The module is named by another path than it has: what was recorded is the one that the program asked for.
 ln -s "$softhsm" other.so
