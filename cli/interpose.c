@@ -181,8 +181,9 @@ void tape_interpose_explain(const char *program)
 		              path);
 	else
 		tape_cli_warn(
-			"if it has one, it may be in a program with set-uid or set-gid, or in one "
-			"whose environment was emptied: %s",
+			"if it has one, it may be in a program with set-uid or set-gid, in one "
+			"whose environment was emptied, or be loaded by a library that was opened "
+			"with RTLD_DEEPBIND: %s",
 			other_way(program));
 	tell_ways();
 }

@@ -93,6 +93,21 @@ if printf 'int main(void){return 0;}' | cc -fsanitize=address -x c -o probe - 2>
 	ASAN_OPTIONS=detect_leaks=0 thrice asan ./asan {} 3
 fi
 
+# A library with RTLD_DEEPBIND has the C library's dlsym() before ours: nothing is seen, and what works is said.
+cc -shared -fPIC -Dmain=keeps -I"$P11TAPE_SOURCE_DIR" -D_GNU_SOURCE -o deep.so \
+	"$P11TAPE_SOURCE_DIR/tests/unmodified/keeps.c" -ldl -lpthread
+cat >deep.py <<'END'
+import ctypes, os, sys
+library = ctypes.CDLL("./deep.so", os.RTLD_NOW | os.RTLD_DEEPBIND)
+sys.exit(library.keeps(2, (ctypes.c_char_p * 3)(b"keeps", sys.argv[1].encode(), None)))
+END
+says 0 'no PKCS#11 module was loaded by python3' "$P11TAPE" record -o deep.yaml -- python3 deep.py "$softhsm"
+grep -q 'RTLD_DEEPBIND: put {} where its arguments name its module' said.err || fail "deep: $(<said.err)"
+[[ $(<said.out) == called && ! -e deep.yaml ]] || fail "deep: $(<said.out)"
+says 0 '' "$P11TAPE" record -m "$softhsm" -o deep.yaml -- python3 deep.py {}
+says 0 'replay of deep.yaml: ' "$P11TAPE" replay -v deep.yaml -- python3 deep.py {}
+[[ $(calls deep.yaml) == 1003 ]] || fail "deep: $(calls deep.yaml) calls"
+
 # Where nothing can be put before the module.
 cp "$tests/loads" privileged
 chmod g+s privileged
