@@ -9,7 +9,8 @@ export LC_ALL=C.UTF-8
 export P11TAPE_REPLAY_MODE=${P11TAPE_TEST_MODE:-strict}
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+helpers=() # processes that end with us
+trap 'kill "${helpers[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
 cd "$work"
 
 softhsm=$(find /usr/lib /usr/local/lib -name libsofthsm2.so 2>/dev/null | head -n 1)

@@ -5,7 +5,7 @@
 # on while they run.
 # shellcheck disable=SC1091,SC2154 # lib.sh
 . "$(dirname "$0")/lib.sh"
-need pkcs11-tool python3
+need gnutls-serv openssl pkcs11-tool python3
 new_token long
 threads=$P11TAPE_BUILD_DIR/tests/threads
 
@@ -46,6 +46,56 @@ mv away tokens
 "$P11TAPE" show parts.part3.yaml >part.txt || fail 'a part cannot be shown'
 "$P11TAPE" replay parts.yaml -- true 2>said || true
 grep -q 'did not load' said || fail "the first part is no trace of its own: $(<said)"
+
+# A server: each part can be read while it is at work, the one that it is writing as well. Only between a file's making
+# and its first line there is nothing to read.
+read_part() { # FILE
+	local status=0
+	"$P11TAPE" validate "$1" >valid 2>&1 || status=$?
+	case $status in
+	0) ;;
+	1) grep -q ', the end is missing$' valid || fail "$1, while it is written: $(<valid)" ;;
+	*)
+		grep -q ': empty: ' valid || fail "$1, while it is written: $(<valid)"
+		return 0
+		;;
+	esac
+	"$P11TAPE" show "$1" >shown 2>said || fail "$1, while it is written: $(<said)"
+	[[ $(wc -l <shown) -gt 1 ]] || return 0
+	read_again=$((read_again + 1))
+}
+openssl req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.crt -days 30 -subj /CN=localhost 2>/dev/null
+openssl pkcs8 -topk8 -nocrypt -in server.key -outform DER -out server.der
+pkcs11-tool --module "$softhsm" --login --pin 1234 --write-object server.der --type privkey --id 01 --label server \
+	--usage-sign >/dev/null 2>&1
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+export GNUTLS_PIN=1234
+"$P11TAPE" record --rotate 4K -o served.yaml -- gnutls-serv --http --quiet --port="$port" --disable-client-cert \
+	--provider="$softhsm" --x509certfile=server.crt --x509keyfile='pkcs11:token=long;object=server;type=private' \
+	>server.log 2>&1 </dev/null &
+server=$!
+helpers+=("$server")
+visit() { openssl s_client -connect "127.0.0.1:$port" -no_ticket </dev/null >visited 2>&1; }
+visits() {
+	local i
+	for ((i = 0; i < 40; i++)); do visit || exit 1; done
+}
+until visit; do
+	kill -0 $server 2>/dev/null || fail "the server has ended: $(<server.log)"
+done
+visits &
+read_again=0
+while kill -0 $! 2>/dev/null; do
+	for part in served*.yaml; do read_part "$part"; done
+done
+wait $! || fail "the server does not answer: $(<visited)"
+kill $server
+wait $server || true
+[[ -e served.part5.yaml && $read_again -gt 10 ]] || fail "too little: $read_again times read, of $(ls)"
+whole served >served.all
+"$P11TAPE" validate served.all >said || grep -q ', the end is missing$' said || fail "the server's trace: $(<said)"
+signed=$("$P11TAPE" show served.all 2>/dev/null | grep -c '^C_SignInit(.* = CKR_OK') || true
+[[ $signed -gt 40 ]] || fail "$signed signatures, not 41"
 
 # By time; and where no file can be made it goes on in the first one.
 cat >slowly.py <<'END'

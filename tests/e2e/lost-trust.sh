@@ -16,8 +16,6 @@ shim=$P11TAPE_BUILD_DIR/tests/mutant-shim.so
 	exit 77
 }
 export MUTANT=partial_reads_lost
-helper=""
-trap '[[ -z $helper ]] || kill $helper; rm -rf "$work"' EXIT
 
 # The databases direct and through: MODULE itself, and the middle before it.
 databases() { # MODULE [LINES]
@@ -100,7 +98,7 @@ printf 'GET /page HTTP/1.0\r\n\r\n' >request
 "$P11TAPE_SOURCE_DIR/tests/tools/nss-trust.py" ca.der >store/anchors/authority.p11-kit
 env -C site openssl s_server -accept 127.0.0.1:0 -WWW -cert "$work/server.crt" -key "$work/server.key" \
 	-cert_chain "$work/ca.crt" >server.log 2>&1 </dev/null &
-helper=$!
+helpers+=($!)
 await '^ACCEPT ' server.log
 port=$(sed -n 's/^ACCEPT .*://p' server.log | head -n 1)
 
