@@ -12,6 +12,8 @@ import sys
 
 SCENARIOS = {
     "anchors": "an authority that only the module has",
+    "trust": "an authority's trust alone, without one attribute",
+    "lost": "the same, behind what loses partial results",
     "client": "a client's certificate and key in the token",
 }
 
@@ -69,6 +71,28 @@ def searches(calls):
     return found
 
 
+def lost_trust(row):
+    """What is seen of the trust that gets lost: what Firefox says, and where `p11tape diff` begins."""
+    said = (row / "direct.out").read_text().strip()
+    lines = (row / "diff.out").read_text().splitlines()
+    first = next(line for line in lines if line.startswith("@@"))
+    return [
+        "",
+        "## Trust that gets lost",
+        "",
+        "A server sends its authority's certificate along; p11-kit-trust has the trust object for it, in which",
+        "CKA_NSS_TRUST_CLIENT_AUTH is not there, as in Mozilla's own. Directly the page loads. Behind a module that stops at the",
+        f"attribute which is not there (`MUTANT=partial_reads_lost`) Firefox shows a warning instead of it (`{said}`):",
+        "without CKA_NSS_CERT_SHA1_HASH the object is not for that certificate. Replayed with neither of the two modules there it",
+        "shows the same picture again. Of the two recordings `p11tape diff` says",
+        "",
+        "```",
+        first,
+        lines[-1],
+        "```",
+    ]
+
+
 def main():
     directory, page = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
     text = [
@@ -102,6 +126,7 @@ def main():
             for key, count in several.most_common(12):
                 gone = ", ".join(f"{attribute} ({n} times)" for attribute, n in missing[key].items()) or ""
                 details.append(f"| {count} | {', '.join(key)} | {gone} |")
+    text += lost_trust(directory / "rows" / "firefox-lost")
     page.write_text("\n".join(text + details) + "\n")
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Firefox and Chromium, headless: an authority that only a module knows, and a client's key in a token. The picture of
-# the page is the result. For ci/browsers, which keeps traces and pictures; not a part of ctest.
+# Firefox and Chromium, headless: an authority that only a module knows, its trust behind what loses some of it, and a
+# client's key in a token. The picture of the page is the result. For ci/browsers, which keeps traces and pictures; not a part of ctest.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 namespaces=(--net)
 . "$(dirname "$0")/lib.sh"
@@ -16,6 +16,8 @@ server asks -CAfile "$work/pki/ca.crt" -verify_return_error -Verify 3
 asks=$port
 server plain
 plain=$port
+server chained -cert_chain "$work/pki/ca.crt"
+chained=$port
 printf '<!DOCTYPE html><html><body style="font: 40px monospace">it works</body></html>' >"$work/site/page.html"
 
 # Nothing but the page is to be loaded, and nothing is to happen by chance.
@@ -35,6 +37,7 @@ user_pref("services.settings.server", "data:,");
 user_pref("security.remote_settings.intermediates.enabled", false);
 user_pref("security.remote_settings.crlite_filters.enabled", false);
 user_pref("security.OCSP.enabled", 0);
+user_pref("marionette.port", 0);
 END
 
 # A profile with DATABASE, in which MODULE is named. The page's picture is what is left; what a browser prints is its
@@ -44,8 +47,8 @@ firefox() { # DATABASE MODULE LINES PORT
 	cp -a "$work/$1" "$work/profile"
 	[[ -z $2 ]] || printf '\nlibrary=%s\nname=tested\n%s\n' "$2" "$3" >>"$work/profile/pkcs11.txt"
 	cp "$work/user.js" "$work/profile/"
-	timeout --signal=KILL 60 firefox-esr --headless --no-remote --profile "$work/profile" --screenshot "$PWD/page.png" \
-		--window-size=600,300 "https://localhost:$4/page.html" >"$work/firefox.log" 2>&1 || echo "status $?"
+	timeout --signal=KILL 60 "$programs/marionette.py" "$work/profile" "https://localhost:$4/page.html" "$PWD/page.png" \
+		2>"$work/firefox.log" || echo "status $?"
 }
 
 # Chromium reads the NSS database of its user, and takes the certificate that a policy lets it take.
@@ -65,6 +68,7 @@ chromium() { # DATABASE MODULE LINES PORT
 		echo "status $?"
 	rm -rf "$work/user"
 }
+export programs
 export -f firefox chromium
 
 # All three runs had the page of the server; and without its module a browser has not.
@@ -81,6 +85,56 @@ refuses() { # BROWSER
 	echo "ok: $family/$1: refused without the module"
 }
 
+# The same authority, of which the module has the trust only, and of that not all: NSS reads several attributes at once,
+# and one is not there. Through what loses the others then the page is refused, and again without the module and that.
+# The diff of both recordings begins where it was lost. (Chromium looks for authorities, not for their trust alone.)
+lost_trust() {
+	local trust before status=0
+	mkdir -p "$work/store/anchors" "$work/store/blocklist"
+	"$programs/../tools/nss-trust.py" "$work/pki/ca.der" >"$work/store/anchors/authority.p11-kit"
+	trust="parameters=paths='$work/store'"$'\n'NSS=trustOrder=100
+	before=$(pages chained)
+	P11TAPE_ROWS='*' row firefox-trust "${from[@]}" --cut -- firefox nss-none {} "$trust" "$chained"
+	had_the_page chained "$before"
+	before=$(pages chained)
+	export MUTANT=partial_reads_lost MUTANT_MODULE=$module
+	use_module 'what loses results' "$P11TAPE_BUILD_DIR/tests/mutant-shim.so" "$module"
+	P11TAPE_ROWS='*' row firefox-lost "${from[@]}" --cut --absent "$MUTANT_MODULE" -- firefox nss-none {} "$trust" "$chained"
+	[[ $(pages chained) == "$before" ]] || fail 'Firefox loads the page though trust attributes are lost'
+	cd "$work/rows"
+	grep -qx 'insecure certificate SEC_ERROR_[A-Z_]*' firefox-lost/direct.out || fail "Firefox says: $(<firefox-lost/direct.out)"
+	! cmp -s {firefox-trust,firefox-lost}/direct.files/page.png || fail 'Firefox shows the same picture'
+	"$P11TAPE" diff -U 0 firefox-trust/trace.yaml firefox-lost/trace.yaml >firefox-lost/diff.out || status=$?
+	[[ $status == 1 ]] || fail "diff ended with $status"
+	grep -m 1 '^@@' firefox-lost/diff.out | grep -q ' C_GetAttributeValue: .*CKA_NSS_CERT_SHA1_HASH' ||
+		fail "diff does not name the call: $(head -n 3 firefox-lost/diff.out)"
+	cd - >/dev/null
+	echo "ok: $family/firefox: refused where trust attributes are lost, and diff says where"
+}
+
+# A trace in parts, read while Firefox writes it: each part at any moment, but one that was only just made.
+read_meanwhile() {
+	local part status times=0
+	mkdir "$work/live"
+	cd "$work/live"
+	"$P11TAPE" record --rotate 4K -o live.yaml -- "$BASH" -c 'firefox "$@"' shell nss-none "$module" "$anchors" "$plain" &
+	while kill -0 $! 2>/dev/null; do
+		for part in *.yaml; do
+			[[ -s $part ]] || continue
+			status=0
+			"$P11TAPE" validate "$part" >said 2>&1 || status=$?
+			[[ $status == 0 ]] || { [[ $status == 1 ]] && grep -q ', the end is missing$' said; } ||
+				fail "$part, while it is written: $(<said)"
+			"$P11TAPE" show "$part" >shown 2>said || fail "$part, while it is written: $(<said)"
+			times=$((times + 1))
+		done
+	done
+	wait $! || fail "Firefox, recorded in parts: $(<"$work/firefox.log")"
+	[[ -e live.part4.yaml && $times -gt 20 ]] || fail "$times times read: $(ls)"
+	cd - >/dev/null
+	echo "ok: $family/firefox: its trace was read $times times while it was written"
+}
+
 anchors="parameters=paths='$work/anchors'"$'\n'NSS=trustOrder=100
 for browser in firefox chromium; do
 	# shellcheck disable=SC2053 # a pattern
@@ -95,6 +149,11 @@ for browser in firefox chromium; do
 	P11TAPE_ROWS='*' row "$browser-anchors" "${from[@]}" --cut -- "$browser" nss-none {} "$anchors" "$plain"
 	had_the_page plain "$before"
 	refuses "$browser"
+
+	if [[ $browser == firefox ]]; then
+		read_meanwhile
+		lost_trust
+	fi
 
 	# A client's certificate and key in SoftHSM2, behind what logs in: there is nobody to ask for a PIN.
 	make_token
