@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "replayer/module.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/capture.h"
@@ -21,6 +22,7 @@ struct list {
 	CK_INTERFACE interface;
 	CK_UTF8CHAR name[MAX_NAME];
 	bool named; /* it was shown as an interface */
+	bool told;  /* that it is withheld */
 };
 
 /* Handed out to programs, so they stay where they are. Written under the lock, before they are used. */
@@ -140,6 +142,26 @@ static CK_RV refuse(enum tape_function_id function, const uintptr_t *words, cons
 }
 
 /*
+ * Whether an interface is one that was passed through: what it does is not in the recording, so that the
+ * module is shown without it. A program that needs it goes another way, and diverges there.
+ */
+static bool is_withheld(struct list *list)
+{
+	char sentence[MAX_NAME + 128];
+	if (list->interface.pFunctionList != NULL)
+		return false;
+	if (!list->told) {
+		snprintf(sentence, sizeof(sentence),
+		         "calls into the interface \"%s\" were not recorded: the module is shown "
+		         "without it",
+		         (const char *)list->name);
+		list->told = true;
+		replay_note(sentence);
+	}
+	return true;
+}
+
+/*
  * PKCS#11 3.1 §5.4.6: by name, version and flags; NULL leaves the choice to the module. Used for
  * questions that were not recorded, over the lists that were.
  */
@@ -216,10 +238,11 @@ static CK_RV get_interface(const uintptr_t *words)
 		return answer_interface(only, words);
 	if (known && out[2].form == TAPE_V_RECORD) {
 		list = list_of(&out[2]);
-		if (list == NULL || list->interface.pFunctionList == NULL)
-			return refuse(
-				TAPE_FN_C_GetInterface, words,
-				"the interface was passed through and is not in the recording");
+		if (list == NULL)
+			return refuse(TAPE_FN_C_GetInterface, words,
+			              "the recorded interface cannot be shown");
+		if (is_withheld(list))
+			return CKR_ARGUMENTS_BAD; /* as where nothing matches */
 	} else {
 		list = choose((const char *)words[0], (const CK_VERSION *)words[1],
 		              (CK_FLAGS)words[3]);
@@ -252,14 +275,16 @@ static CK_RV get_interface_list(const uintptr_t *words)
 	}
 	if (rv != CKR_OK || out[0].form != TAPE_V_LIST || to == NULL || out[0].count > *count)
 		return rv;
+	CK_ULONG shown = 0;
 	for (size_t i = 0; i < out[0].count; i++) {
 		struct list *list = list_of(tape_value_child(&out[0], i));
 		if (list == NULL)
 			return refuse(TAPE_FN_C_GetInterfaceList, words,
 			              "too many interfaces were recorded");
-		to[i] = list->interface;
+		if (!is_withheld(list))
+			to[shown++] = list->interface;
 	}
-	*count = out[0].count;
+	*count = shown;
 	return rv;
 }
 

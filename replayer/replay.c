@@ -315,6 +315,13 @@ void replay_refuse(enum tape_function_id id, const uintptr_t *words, const char 
 	engine_leave();
 }
 
+void replay_note(const char *sentence)
+{
+	engine_enter();
+	report_note(sentence);
+	engine_leave();
+}
+
 /* ---- serving --------------------------------------------------------------------------------- */
 
 /*

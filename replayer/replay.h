@@ -32,6 +32,9 @@ bool replay_only_list(void);
 /* Report that a program asked for a list or an interface that the trace cannot give. */
 void replay_refuse(enum tape_function_id function, const uintptr_t *words, const char *why);
 
+/* Say what is no divergence, but worth a sentence. */
+void replay_note(const char *sentence);
+
 /* Make sure that the trace is open. Returns false (reported once) where there is nothing to serve. */
 bool replay_ready(void);
 

@@ -98,7 +98,7 @@ def check_trace(path, recorded, synthetic):
 
 
 def check_replay(trace, generation, directory, recorded):
-    """The program sees the same again, but for the vendor's interface, which no trace can bring back."""
+    """The program sees the same again, but for the vendor's interface, which no trace can bring back: it is left out."""
     report = os.path.join(directory, "report")
     if os.path.exists(report):
         os.unlink(report)
@@ -107,17 +107,20 @@ def check_replay(trace, generation, directory, recorded):
     same("exit status of the replay", recorded.status, replayed.status)
 
     def known(lines):
-        return [line for line in lines if "vendor" not in line.lower()]
+        lists = any("Vendor Stub Interface" in line for line in lines)
+        return [re.sub(r"pulCount (..)", lambda count: f"pulCount {int(count[1], 16) - 1:02x}", line) if lists else line
+                for line in lines if "Vendor Stub Interface" not in line]
 
     same("calls of the replay", list(recorded.calls), list(replayed.calls))
     for name, lines in recorded.calls.items():
-        same(f"{name}, replayed", known(lines), known(replayed.calls[name]))
+        same(f"{name}, replayed", known(lines), replayed.calls[name])
     with open(report, encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
     same("calls left unused", 0, lines[-1]["summary"]["unused"])
-    for line in lines[:-1]:
-        if "endor" not in json.dumps(line):
-            raise Wrong(f"the replay diverges: {line}")
+    notes = [line.get("note", "") for line in lines[:-1]]
+    seen = recorded.discovery + str(recorded.calls)
+    same("what the replay reports", ["Vendor Stub Interface"] if "Vendor Stub Interface" in seen else [],
+         [note.partition('"')[2].partition('"')[0] for note in notes])
 
 
 def check(version, generation, directory, **variables):
