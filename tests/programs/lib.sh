@@ -157,21 +157,28 @@ make_pki() {
 		openssl x509 -in ca.crt -outform DER -out ca.der
 		for name in server client client-ec; do
 			key=(rsa:2048)
+			usage='subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n'
 			[[ $name != client-ec ]] || key=(ec -pkeyopt ec_paramgen_curve:prime256v1)
-			openssl req -new -newkey "${key[@]}" -nodes -keyout "$name.key" -out "$name.csr" -subj "/CN=$name"
-			printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n' >extensions
-			[[ $name == server ]] || echo keyUsage=digitalSignature >>extensions
-			openssl x509 -req -in "$name.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -out "$name.crt" -days 800 \
-				-extfile extensions
-			openssl pkcs8 -topk8 -nocrypt -in "$name.key" -outform DER -out "$name.key.der"
-			openssl x509 -in "$name.crt" -outform DER -out "$name.der"
-			openssl pkey -in "$name.key" -pubout -outform DER -out "$name.pub.der"
-			openssl pkcs12 -export -in "$name.crt" -inkey "$name.key" -certfile ca.crt -name "$name" -passout pass:x \
-				-out "$name.p12"
+			[[ $name == server ]] || usage+='keyUsage=digitalSignature\n'
+			make_certificate "$name" "$usage" "${key[@]}"
 		done
 	) >"$work/pki.log" 2>&1 || fail "no certificates: $(tail -n 3 "$work/pki.log")"
 	mkdir -p "$work/anchors/anchors" "$work/anchors/blocklist"
 	cp "$work/pki/ca.crt" "$work/anchors/anchors/"
+}
+
+# One more for $work/pki, the working directory.
+make_certificate() { # NAME EXTENSIONS KEY…
+	local name=$1
+	printf '%b' "$2" >extensions
+	openssl req -new -newkey "${@:3}" -nodes -keyout "$name.key" -out "$name.csr" -subj "/CN=$name"
+	openssl x509 -req -in "$name.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -out "$name.crt" -days 800 \
+		-extfile extensions
+	openssl pkcs8 -topk8 -nocrypt -in "$name.key" -outform DER -out "$name.key.der"
+	openssl x509 -in "$name.crt" -outform DER -out "$name.der"
+	openssl pkey -in "$name.key" -pubout -outform DER -out "$name.pub.der"
+	openssl pkcs12 -export -in "$name.crt" -inkey "$name.key" -certfile ca.crt -name "$name" -passout pass:x \
+		-out "$name.p12"
 }
 
 # A TLS server on a free port of 127.0.0.1, which is in $port then. It has one page, /page.
@@ -206,7 +213,6 @@ with() { # NAME
 # Every run begins with it as it is after this.
 make_token() {
 	local name id=11
-	local tool=(pkcs11-tool --module "$softhsm" --token-label clitok --login --pin "$user_pin" --write-object)
 	[[ ! -d $work/tokens.0 ]] || return 0
 	need_all softhsm2-util pkcs11-tool
 	make_pki
@@ -214,14 +220,22 @@ make_token() {
 	{
 		softhsm2-util --init-token --free --label clitok --so-pin "$so_pin" --pin "$user_pin"
 		for name in client client-ec; do
-			"${tool[@]}" "$work/pki/$name.key.der" --type privkey --id $id --label $name --usage-sign
-			"${tool[@]}" "$work/pki/$name.pub.der" --type pubkey --id $id --label $name
-			"${tool[@]}" "$work/pki/$name.der" --type cert --id $id --label $name
+			into_token "$name" $id
 			id=$((id + 1))
 		done
-		"${tool[@]}" "$work/pki/ca.der" --type cert --id 20 --label authority
+		write_object "$work/pki/ca.der" --type cert --id 20 --label authority
 	} >"$work/token.log" 2>&1 || fail "no token: $(tail -n 3 "$work/token.log")"
 	cp -a "$work/tokens" "$work/tokens.0"
+}
+
+write_object() { # FILE OPTION…
+	pkcs11-tool --module "$softhsm" --token-label clitok --login --pin "$user_pin" --write-object "$@"
+}
+
+into_token() { # NAME ID
+	write_object "$work/pki/$1.key.der" --type privkey --id "$2" --label "$1" --usage-sign
+	write_object "$work/pki/$1.pub.der" --type pubkey --id "$2" --label "$1"
+	write_object "$work/pki/$1.der" --type cert --id "$2" --label "$1"
 }
 
 # The name of something in the token: an RFC 7512 URI, with the PIN.
@@ -247,6 +261,10 @@ use_module() { # NAME FILE [PACKAGE'S FILE]
 	module=$2
 	module_from=${3:-$2}
 }
+
+# Where a program finds its module by itself, by entry points that only `record -m PATTERN` steps into: the pattern for
+# unmodified rows. The module stays where it is then, for its other entry points; what it works on is in $work/tokens.
+stays=""
 
 # OpenSSL's engine for PKCS#11 is $engine. If it finds no key, most programs end in a crash, since SoftHSM2 uses
 # memory that it has freed: $crashes is for their rows, and GLIBC_TUNABLES=$sure leaves nothing usable there.
@@ -292,6 +310,7 @@ registered() { # MODULE LINES COMMAND…
 #   --key KEY           and a replay in lenient mode with this test key does everything as recorded; may be repeated
 #   --served            the replay serves every call, and none is left; what is printed then is not compared
 #   --but PATTERN       the replay reports divergences, all like this, and does everything else as recorded
+#   --lacks INTERFACE   it was passed through; the replay says so once, and does everything else as recorded
 #   --cannot WHY        not replayed
 #   --recorded WHY      only recorded, since a replay is not what the row is for
 #   --undriven WHY      its first process is not driven against the module again
@@ -303,7 +322,7 @@ registered() { # MODULE LINES COMMAND…
 row() {
 	row=$1
 	shift
-	local program=$program from="" needs="" vary="" varies="" upto="" but="" cannot="" unreplayed="" undriven="" why=""
+	local program=$program from="" needs="" vary="" varies="" upto="" but="" lacks="" cannot="" unreplayed="" undriven="" why=""
 	local cut=no checks=no fixed_point=yes served=no twice=no
 	local rules=() rule_options=() absent=() keys=()
 	while [[ $1 != -- ]]; do
@@ -317,6 +336,7 @@ row() {
 		--key) keys+=("$2") ;;
 		--up-to) upto=$2 ;;
 		--but) but=$2 ;;
+		--lacks) lacks=$2 ;;
 		--cannot | --recorded) cannot=$2 unreplayed=${1#--} ;;
 		--undriven) undriven=$2 ;;
 		--why) why=$2 ;;
@@ -414,6 +434,7 @@ row() {
 			fixed_point=no
 		else
 			[[ -z $but ]] || forgive "$but"
+			[[ -z $lacks ]] || lacking
 			like "the replayed run's" recorded replayed "" ""
 		fi
 		if [[ $fixed_point == yes && $(count thread) == 1 ]]; then
@@ -442,22 +463,27 @@ row_unmodified() {
 	command=("${command[@]//"{}"/$asked}")
 	ln -sf "$module" "$asked"
 	attempt direct "" "${command[@]}"
-	attempt recorded "" "$P11TAPE" record --redact "$policy" -o "$dir/trace.yaml" -- "${command[@]}"
+	attempt recorded "" "$P11TAPE" record --redact "$policy" ${stays:+-m "$stays"} -o "$dir/trace.yaml" -- "${command[@]}"
 	[[ -f $dir/trace.yaml ]] || fail "no trace: $(cat "$dir/recorded.out")"
 	like "the recorded run's" direct recorded "$vary" "$varies"
 	look_at_traces
+	rm "$asked"
 	if [[ -n $cannot || -n $upto ]]; then
 		echo "ok: $family/$row: recorded"
 	else
-		rm "$asked"
 		attempt replayed hidden "$P11TAPE" replay --verbose "${rules[@]/#/--match=}" "${lenient_keys[@]}" \
 			--report "$dir/report.json" "$dir/trace.yaml" -- "${command[@]}"
 		[[ -z $but ]] || forgive "$but"
 		[[ -n $but ]] || grep -qE "$all_served" "$dir/replayed.out" ||
 			fail "not everything was served: $(tail -n 20 "$dir/replayed.out")"
 		sed -i '/^p11tape: /d' "$dir/replayed.out"
+		[[ -z $lacks ]] || lacking
 		[[ $served == yes ]] || like "the replayed run's" recorded replayed "" ""
 		echo "ok: $family/$row: replayed"
+	fi
+	if [[ ${#keys[@]} != 0 && -z $cannot && $policy == pin ]]; then
+		with_keys
+		echo "ok: $family/$row: replayed $verdict"
 	fi
 	canaries
 	row=""
@@ -471,13 +497,16 @@ attempt() { # RUN HIDDEN? COMMAND…
 	rm -rf "$dir/run"
 	mkdir "$dir/run"
 	if [[ -n $hidden ]]; then
+		local gone=("$module" "${absent[@]}")
+		[[ $unmodified == no || -z $stays ]] || gone=("${absent[@]}")
 		rm -rf "$work/tokens"
 		(
 			cd "$dir/run"
-			without "$module" "${absent[@]}" -- env LD_DEBUG=files LD_DEBUG_OUTPUT="$dir/ld" timeout "$patience" "$@" \
+			without "${gone[@]}" -- env LD_DEBUG=files LD_DEBUG_OUTPUT="$dir/ld" timeout "$patience" "$@" \
 				>"$dir/$name.out" 2>&1 </dev/null
 		) || status=$?
-		! grep -l "calling init: $module\$" "$dir"/ld.* 2>/dev/null || fail "the replay loaded $module"
+		[[ ${gone[*]} != *"$module"* ]] || ! grep -l "calling init: $module\$" "$dir"/ld.* 2>/dev/null ||
+			fail "the replay loaded $module"
 		rm -f "$dir"/ld.*
 	else
 		(cd "$dir/run" && timeout "$patience" "$@" >"$dir/$name.out" 2>&1 </dev/null) || status=$?
@@ -569,6 +598,13 @@ forgive() { # PATTERN
 	[[ $(<"$dir/replayed.status") != 1 ]] || cp "$dir/recorded.status" "$dir/replayed.status"
 }
 
+# Take what the replay said of the interface that it lacks from what it printed.
+lacking() {
+	grep -q "calls into the interface \"$lacks\" were not recorded" "$dir/replayed.out" ||
+		fail "the replay does not lack $lacks: the row can go without --lacks"
+	sed -i -E '/^p11tape-replayer: (calls into the interface|something is missing in the recording) /d' "$dir/replayed.out"
+}
+
 # Outputs, files and exit status of two runs are the same, but for the module's path and what varies.
 like() { # WHAT RUN RUN SED FILES
 	local what=$1 one=$2 two=$3 vary=$4 varies=$5 run file
@@ -634,7 +670,7 @@ calls_of() { # TRACE
 first_calls() { # RUN FUNCTION
 	local trace
 	for trace in "$dir/$1.yaml" "$dir/$1".[0-9]*.yaml; do
-		[[ ! -f $trace ]] || calls_of "${trace##*/}" | awk -v but="${2:+$but}" '
+		[[ ! -f $trace ]] || calls_of "${trace##*/}" | awk -v but="${2:+$but}$lacks" '
 			/^- / { drop = /^- (passed-through|call: C_GetInterface)/ || (/^- return:/ && $3 in dropped) }
 			drop && /^  id: / { dropped[$2] = 1 }
 			!(drop && but)' | awk -v wanted="$2" '
@@ -792,6 +828,9 @@ nss() { # DATABASE MODULE LINES COMMAND…
 	shift 3
 	"$@"
 }
+
+# NSS asks a softokn for an interface of its own, which is not Cryptoki.
+vendor=(--lacks 'Vendor NSS FIPS Interface' --why "NSS's own interface (Vendor NSS FIPS Interface) is not Cryptoki: the replay does without it")
 
 # A copy of softokn: NSS's own would share its state with one that has the same path. $softokn is what its
 # line in an NSS database says: that it has the client's key.

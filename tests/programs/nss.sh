@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# NSS's certutil and modutil: with SoftHSM2, Mozilla's root certificates, p11-kit's trust module, and a copy
-# of NSS's own softokn beside the one that NSS works with.
+# NSS's certutil, modutil, pk12util and signtool: with SoftHSM2, Mozilla's root certificates, p11-kit's trust module,
+# and a copy of NSS's own softokn beside the one that NSS works with.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
 . "$(dirname "$0")/lib.sh"
 drives=all
@@ -12,6 +12,16 @@ db=(-d "sql:$work/nss")
 pin=(-f "$work/pin")
 
 use_softhsm
+# One more key, that signs code: signer, key 13.
+if [[ -n $module ]]; then
+	{
+		(cd "$work/pki" && make_certificate signer 'keyUsage=digitalSignature\nextendedKeyUsage=codeSigning\n' rsa:2048)
+		into_token signer 13
+		certutil -M -n authority -t C,,C -d "sql:$work/nss.0"
+	} >"$work/signer.log" 2>&1 || fail "no signer: $(tail -n 3 "$work/signer.log")"
+	rm -rf "$work/tokens.0"
+	cp -a "$work/tokens" "$work/tokens.0"
+fi
 row list --twice -- nss nss.0 {} '' certutil -L -h all "${db[@]}" "${pin[@]}"
 row keys -- nss nss.0 {} '' certutil -K -h clitok "${db[@]}" "${pin[@]}"
 row keys-wrong-pin -- nss nss.0 {} '' certutil -K -h clitok "${db[@]}" -f "$work/other-pin"
@@ -26,6 +36,46 @@ row modules --program modutil -- nss nss.0 {} '' modutil -list -dbdir "sql:$work
 row module --program modutil -- nss nss.0 {} '' modutil -list tested -dbdir "sql:$work/nss"
 row module-add --program modutil -- nss nss.0 '' '' modutil -add tested -libfile {} -force -dbdir "sql:$work/nss"
 
+# A module that modutil adds to the database, as people do: the programs then find it there.
+added() { # MODULE COMMAND…
+	nss nss.0 '' '' modutil -add tested -libfile "$1" -force -dbdir "sql:$work/nss"
+	"${@:2}"
+}
+export -f nss
+row added -- added {} certutil -K -h clitok "${db[@]}" "${pin[@]}"
+
+# What NSS is told by variables is what it is told without us.
+variables() { # MODULE COMMAND…
+	export NSS_DEFAULT_DB_TYPE=sql NSS_USE_SHEXP_IN_CERT_NAME=yes NSS_IGNORE_SYSTEM_POLICY=1
+	nss nss.0 "$1" '' env | grep ^NSS
+	"${@:2}"
+}
+row variables -- variables {} certutil -L -h all -d "$work/nss" "${pin[@]}"
+
+program=pk12util
+row import -- added {} pk12util -i "$work/pki/server.p12" -h clitok -k "$work/pin" -W x "${db[@]}"
+wraps=(--match C_CreateObject.pTemplate.CKA_VALUE=length --match C_WrapKey.pMechanism.parameter=length
+	--why 'NSS makes a key of the password and a random salt, and wraps with it')
+row export-refused "${wraps[@]}" -- added {} pk12util -o client.p12 -n clitok:client -k "$work/pin" -W x "${db[@]}"
+
+# A directory is signed with a key in the token, and the archive verified.
+signs_directory() { # MODULE
+	local tool=(signtool -d "sql:$work/nss")
+	added "$1" mkdir page
+	echo 'it works' >page/page.html
+	touch -d @1700000000 page page/page.html
+	"${tool[@]}" -L
+	"${tool[@]}" -k clitok:signer -p "$user_pin" -Z page.jar page
+	"${tool[@]}" -v page.jar
+	"${tool[@]}" -w page.jar
+	mv page/META-INF/zigbert.rsa .
+}
+export -f added
+row sign --program signtool --match C_Sign.pData=length --up-to C_Sign --key "CKA_ID=13,$work/pki/signer.key" \
+	--varies 'page.jar zigbert.rsa' --why 'what is signed has the time in it; the recorded signature is for another time' \
+	-- signs_directory {}
+program=certutil
+
 use_module "NSS's root certificates" "$multiarch/libnssckbi.so"
 row roots -- nss nss.0 {} NSS=trustOrder=100 certutil -L -h all "${db[@]}"
 
@@ -35,7 +85,13 @@ row anchors-modules --program modutil \
 	-- nss nss-none {} "parameters=paths='$work/anchors'"$'\n'NSS=trustOrder=100 modutil -list -dbdir "sql:$work/nss"
 
 use_softokn_copy
-refused=(--but 'C_GetInterface: the interface was passed through' --no-fixed-point
-	--why "NSS's own interface (Vendor NSS FIPS Interface) is not Cryptoki: it is passed through, and refused in the replay")
-row softokn "${refused[@]}" -- nss nss.0 {} "$softokn" certutil -L -h all "${db[@]}"
-row softokn-keys "${refused[@]}" -- nss nss.0 {} "$softokn" certutil -K -h all "${db[@]}"
+row softokn "${vendor[@]}" -- nss nss.0 {} "$softokn" certutil -L -h all "${db[@]}"
+row softokn-keys "${vendor[@]}" -- nss nss.0 {} "$softokn" certutil -K -h all "${db[@]}"
+row softokn-modules "${vendor[@]}" --program modutil -- nss nss.0 {} "$softokn" modutil -list -dbdir "sql:$work/nss"
+row softokn-module-add "${vendor[@]}" --program modutil -- nss nss.0 '' '' modutil -force -dbdir "sql:$work/nss" \
+	-rawadd "library=\"{}\" name=\"tested\" parameters=\"${softokn#parameters=}\" NSS=\"trustOrder=100\""
+row softokn-export --lacks 'Vendor NSS FIPS Interface' --match C_GenerateKey.pMechanism.parameter.pSaltSourceData=length \
+	--match C_WrapKey.pMechanism.parameter=length --match C_EncryptInit.pMechanism.parameter=length \
+	--match C_EncryptUpdate.pPart=length --served --varies client.p12 --program pk12util \
+	--why 'NSS draws salts and initialisation vectors, and says them in what it encrypts' \
+	-- nss nss.0 {} "$softokn" pk12util -o client.p12 -n copy:client -W x "${db[@]}"
