@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stands in for NSS's own libsoftokn3.so, whose entry points are not Cryptoki's: lets NSS have the recorder's
- * functions ($SOFTOKN_RECORDER), and everything else from the real one ($SOFTOKN_REAL).
+ * Stands in for NSS's own libsoftokn3.so, whose entry points are not Cryptoki's: lets NSS have the functions of a
+ * module ($SOFTOKN_MODULE: the recorder or the replayer), and everything else of a softoken ($SOFTOKN_OTHER).
  */
 #include <dlfcn.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/api/pkcs11.h"
 
@@ -24,33 +23,30 @@ static void *entry(const char *variable, const char *name)
 
 CK_RV NSC_GetFunctionList(CK_FUNCTION_LIST **list)
 {
-	return ((get_list)entry("SOFTOKN_RECORDER", "C_GetFunctionList"))(list);
+	return ((get_list)entry("SOFTOKN_MODULE", "C_GetFunctionList"))(list);
 }
 
 CK_RV NSC_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface,
                        CK_FLAGS flags)
 {
-	if (name != NULL && strcmp((const char *)name, "PKCS 11") != 0)
-		return ((get_interface)entry("SOFTOKN_REAL", "NSC_GetInterface"))(name, version,
-		                                                                  interface, flags);
-	return ((get_interface)entry("SOFTOKN_RECORDER", "C_GetInterface"))(name, version,
-	                                                                    interface, flags);
+	return ((get_interface)entry("SOFTOKN_MODULE", "C_GetInterface"))(name, version, interface,
+	                                                                  flags);
 }
 
 CK_RV FC_GetFunctionList(CK_FUNCTION_LIST **list)
 {
-	return ((get_list)entry("SOFTOKN_REAL", "FC_GetFunctionList"))(list);
+	return ((get_list)entry("SOFTOKN_OTHER", "FC_GetFunctionList"))(list);
 }
 
 CK_RV FC_GetInterface(CK_UTF8CHAR *name, CK_VERSION *version, CK_INTERFACE **interface,
                       CK_FLAGS flags)
 {
-	return ((get_interface)entry("SOFTOKN_REAL", "FC_GetInterface"))(name, version, interface,
-	                                                                 flags);
+	return ((get_interface)entry("SOFTOKN_OTHER", "FC_GetInterface"))(name, version, interface,
+	                                                                  flags);
 }
 
 char **NSC_ModuleDBFunc(unsigned long function, char *parameters, void *arguments)
 {
-	return ((module_db)entry("SOFTOKN_REAL", "NSC_ModuleDBFunc"))(function, parameters,
-	                                                              arguments);
+	return ((module_db)entry("SOFTOKN_OTHER", "NSC_ModuleDBFunc"))(function, parameters,
+	                                                               arguments);
 }

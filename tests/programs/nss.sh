@@ -56,28 +56,35 @@ program=pk12util
 row import -- added {} pk12util -i "$work/pki/server.p12" -h clitok -k "$work/pin" -W x "${db[@]}"
 wraps=(--match C_CreateObject.pTemplate.CKA_VALUE=length --match C_WrapKey.pMechanism.parameter=length
 	--why 'NSS makes a key of the password and a random salt, and wraps with it')
-row export-refused "${wraps[@]}" -- added {} pk12util -o client.p12 -n clitok:client -k "$work/pin" -W x "${db[@]}"
-
-# A directory is signed with a key in the token, and the archive verified.
-signs_directory() { # MODULE
-	local tool=(signtool -d "sql:$work/nss")
-	added "$1" mkdir page
-	echo 'it works' >page/page.html
-	touch -d @1700000000 page page/page.html
-	"${tool[@]}" -L
-	"${tool[@]}" -k clitok:signer -p "$user_pin" -Z page.jar page
-	"${tool[@]}" -v page.jar
-	"${tool[@]}" -w page.jar
-	mv page/META-INF/zigbert.rsa .
+# What it says last has no newline; others' lines may follow.
+ended() {
+	local status=0
+	"$@" || status=$?
+	echo
+	return "$status"
 }
 export -f added
+row export-refused "${wraps[@]}" -- ended added {} pk12util -o client.p12 -n clitok:client -k "$work/pin" -W x "${db[@]}"
+
+# A directory is signed with a key in the token, and the archive verified without it. What is signed is new each time.
+signs_directory() { # MODULE
+	added "$1" mkdir page
+	openssl rand -hex 32 >page/page.html
+	signtool -d "sql:$work/nss" -L
+	signtool -d "sql:$work/nss" -k clitok:signer -p "$user_pin" -Z page.jar page
+	signtool -d "sql:$work/nss.0" -v page.jar
+	signtool -d "sql:$work/nss.0" -w page.jar
+}
+made=(page/page.html page/META-INF/manifest.mf page/META-INF/zigbert.sf page/META-INF/zigbert.rsa page.jar)
 row sign --program signtool --match C_Sign.pData=length --up-to C_Sign --key "CKA_ID=13,$work/pki/signer.key" \
-	--varies 'page.jar zigbert.rsa' --why 'what is signed has the time in it; the recorded signature is for another time' \
+	--vary 's/deflated [0-9]+%/deflated/' --varies "${made[*]}" --why 'the recorded signature is not for what is signed' \
 	-- signs_directory {}
 program=certutil
 
 use_module "NSS's root certificates" "$multiarch/libnssckbi.so"
 row roots -- nss nss.0 {} NSS=trustOrder=100 certutil -L -h all "${db[@]}"
+row roots-modules --program modutil -- nss nss.0 {} NSS=trustOrder=100 modutil -list -dbdir "sql:$work/nss"
+row roots-module-add --program modutil -- nss nss.0 '' '' modutil -add tested -libfile {} -force -dbdir "sql:$work/nss"
 
 use_module p11-kit-trust "$multiarch/pkcs11/p11-kit-trust.so"
 row anchors -- nss nss-none {} "parameters=paths='$work/anchors'"$'\n'NSS=trustOrder=100 certutil -L -h all "${db[@]}"

@@ -36,6 +36,8 @@ use_softokn_copy
 softokn="x-init-reserved: ${softokn#parameters=}"
 row softokn-list-modules --program p11-kit -- registered {} "$softokn" p11-kit list-modules
 row softokn-objects --from "$proxy" -- registered {} "$softokn" "${tool[@]}" --slot-index 1 --list-objects
+row softokn-p11tool-refuses --program p11tool --why "GnuTLS does not hand on what the registry has for C_Initialize" \
+	-- registered {} "$softokn" p11tool --list-all pkcs11:token=copy
 row softokn-test --from "$proxy" --undriven "what C_Digest says is chance" --why 'C_Digest writes beyond a short buffer, and says that all is well' -- registered {} "$softokn" "${tool[@]}" --slot-index 0 --test
 
 # The proxy recorded, with SoftHSM2 under it.

@@ -31,3 +31,7 @@ row wrong-pin -- env GNUTLS_PIN="$other_pin" "${tool[@]}" --login --list-all-pri
 use_module p11-kit-trust "$multiarch/pkcs11/p11-kit-trust.so"
 row trusted -- "${tool[@]}" --list-all-trusted
 row trust-tokens -- "${tool[@]}" --list-tokens
+
+use_module "NSS's root certificates" "$multiarch/libnssckbi.so"
+row roots -- "${tool[@]}" --list-all-certs
+row roots-tokens -- "${tool[@]}" --list-tokens
