@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "replayer/module.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/capture.h"
 #include "core/system.h"
 #include "core/value.h"
@@ -147,17 +147,21 @@ static CK_RV refuse(enum tape_function_id function, const uintptr_t *words, cons
  */
 static bool is_withheld(struct list *list)
 {
-	char sentence[MAX_NAME + 128];
+	const char *name = (const char *)list->name;
+	char room[512];
+	struct tape_buf sentence;
 	if (list->interface.pFunctionList != NULL)
 		return false;
-	if (!list->told) {
-		snprintf(sentence, sizeof(sentence),
-		         "calls into the interface \"%s\" were not recorded: the module is shown "
-		         "without it",
-		         (const char *)list->name);
-		list->told = true;
-		replay_note(sentence);
-	}
+	if (list->told)
+		return true;
+	tape_buf_init(&sentence, room, sizeof(room), sizeof(room));
+	TAPE_PUT(&sentence, "calls into the interface ");
+	tape_put_quoted_lossy(&sentence, name, strlen(name));
+	TAPE_PUT(&sentence, " were not recorded: the module is shown without it");
+	tape_put_char(&sentence, 0);
+	list->told = true;
+	replay_note(sentence.data);
+	tape_buf_done(&sentence);
 	return true;
 }
 
