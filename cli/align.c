@@ -507,22 +507,14 @@ static bool handles_of(enum tape_kind kind, enum handles *ret_handles)
 	}
 }
 
-static bool is_object(const struct tape_value *value, const struct tape_field *field)
-{
-	if (field != NULL)
-		return field->kind == TAPE_F_OBJECT || field->kind == TAPE_F_P_OBJECT;
-	return value->form == TAPE_V_NUMBER && value->record == TAPE_P_OBJECT;
-}
-
 /* Objects in structures: inputs are renamed, outputs are bound and renamed. */
 static void rename_inside(struct renaming *renaming, const struct tape_value *first,
-                          struct tape_value *second, const struct tape_field *field, bool output)
+                          struct tape_value *second, bool is_object, bool output)
 {
 	bool inside = second->form == TAPE_V_RECORD || second->form == TAPE_V_LIST ||
 	              second->form == TAPE_V_MECHANISM;
 	size_t count = second->form == TAPE_V_MECHANISM ? 1 : second->count;
-	if (is_object(second, field) && first->form == TAPE_V_NUMBER &&
-	    second->form == TAPE_V_NUMBER) {
+	if (is_object && first->form == TAPE_V_NUMBER) {
 		if (output)
 			bind(renaming, OBJECTS, first->number, second->number);
 		rename_handle(renaming, OBJECTS, first, second);
@@ -537,11 +529,9 @@ static void rename_inside(struct renaming *renaming, const struct tape_value *fi
 	}
 	memcpy(children, second->data, count * sizeof(*children));
 	second->data = children;
-	bool record = second->form == TAPE_V_RECORD && second->record != TAPE_R_NONE;
 	for (size_t i = 0; i < count; i++)
 		rename_inside(renaming, tape_value_child(first, i), &children[i],
-		              record ? &tape_fields[tape_records[second->record].first + i] : NULL,
-		              output);
+		              tape_value_is_object(second, i), output);
 }
 
 /* A handle that the module gave out, or a list of them. */
@@ -581,9 +571,9 @@ static void rename_call(struct renaming *renaming, const struct tape_aligned *fi
 		if (second->out != NULL)
 			out[i] = second->out[i];
 		if (!handles_of(kind, &handles)) {
-			rename_inside(renaming, &first->in[i], &in[i], NULL, false);
+			rename_inside(renaming, &first->in[i], &in[i], false, false);
 			if (answered)
-				rename_inside(renaming, &first->out[i], &out[i], NULL, true);
+				rename_inside(renaming, &first->out[i], &out[i], false, true);
 		} else if ((tape_shapes[kind].traits & TAPE_T_OUT) == 0) {
 			if (renaming->alignment->lanes && (int)i == function->lane)
 				bind(renaming, handles, first->in[i].number, in[i].number);

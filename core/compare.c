@@ -379,6 +379,24 @@ static void leave_child(const struct tape_compare *compare, unsigned int depth)
 		compare->place->depth = (uint8_t)depth;
 }
 
+/* A child that both sides have. */
+static bool same_child(struct tape_compare *compare, const struct tape_value *recorded,
+                       const struct tape_value *live, size_t index)
+{
+	if (TAPE_LIKELY(!tape_value_is_object(recorded, index) ||
+	                !tape_value_is_object(live, index)))
+		return same_value(compare, tape_value_child(recorded, index),
+		                  tape_value_child(live, index));
+	struct tape_value a = *tape_value_child(recorded, index);
+	struct tape_value b = *tape_value_child(live, index);
+	if (compare->identities) {
+		a.number = a.tag;
+		b.number = b.tag;
+	}
+	a.tag = b.tag = 0;
+	return same_value(compare, &a, &b);
+}
+
 static bool same_children(struct tape_compare *compare, const struct tape_value *recorded,
                           const struct tape_value *live)
 {
@@ -387,7 +405,7 @@ static bool same_children(struct tape_compare *compare, const struct tape_value 
 	for (size_t i = 0; i < recorded->count; i++) {
 		const struct tape_value *a = tape_value_child(recorded, i);
 		unsigned int depth = enter_child(compare, recorded, a);
-		bool same = same_value(compare, a, tape_value_child(live, i));
+		bool same = same_child(compare, recorded, live, i);
 		leave_child(compare, depth);
 		if (!same)
 			return false;
@@ -421,7 +439,7 @@ static bool same_record(struct tape_compare *compare, const struct tape_value *r
 			depth = compare->place->depth;
 			tape_place_field(compare->place, field_name(recorded->record, i));
 		}
-		bool same = same_value(compare, a, b);
+		bool same = same_child(compare, recorded, live, i);
 		leave_child(compare, depth);
 		if (!same)
 			return false;

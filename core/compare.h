@@ -49,6 +49,7 @@ struct tape_compare {
 	const struct tape_rules *rules; /* NULL: none */
 	unsigned int
 		part; /* that the recorded call stands in, from 1 on; 0 where that does not matter */
+	bool identities; /* handles inside of structures are who is meant by them: in their `tag` */
 	bool bind; /* once the whole call is known to be equal, remember what was presented for new names */
 	tape_difference_fn *each; /* is told of every difference, which then counts as none; NULL */
 	void *context;

@@ -143,8 +143,10 @@ static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
 	if (value->form == TAPE_V_LIST || value->form == TAPE_V_RECORD ||
 	    value->form == TAPE_V_MECHANISM) {
 		hash = tape_mix(hash, value->count);
+		/* Handles are mixed in by who asks, who knows what they mean. */
 		for (size_t i = 0; i < value->count; i++)
-			hash = mix_value(hash, tape_value_child(value, i));
+			if (!tape_value_is_object(value, i))
+				hash = mix_value(hash, tape_value_child(value, i));
 	}
 	return hash;
 }
@@ -458,6 +460,20 @@ static uint64_t session_of(const struct tape_function *function, const struct ta
 	return function->lane < 0 ? 0 : in[function->lane].number;
 }
 
+struct feeding {
+	struct tape_scopes *scopes;
+	uint64_t session, hash;
+};
+
+static void feed_inner(void *context, const struct tape_value *handle, bool given)
+{
+	struct feeding *feeding = context;
+	if (!given)
+		feeding->hash =
+			tape_mix(feeding->hash, tape_scope_object(feeding->scopes, feeding->session,
+		                                                  handle->number));
+}
+
 uint64_t tape_scope_fed(struct tape_scopes *scopes, const struct tape_function *function,
                         const struct tape_value *in)
 {
@@ -475,7 +491,9 @@ uint64_t tape_scope_fed(struct tape_scopes *scopes, const struct tape_function *
 		else
 			hash = mix_value(hash, &in[i]);
 	}
-	return hash;
+	struct feeding feeding = { scopes, session_of(function, in), hash };
+	tape_value_each_object(function, in, feed_inner, &feeding);
+	return feeding.hash;
 }
 
 /* The slot that a call is about: its own argument, or its session's. NULL where nothing is known of it. */
@@ -530,65 +548,17 @@ static void add_object_state(const struct tape_scopes *scopes, size_t slot, uint
 	}
 }
 
-/* What a walk over the handles inside of a mechanism is for. */
-typedef void nested_handle(void *context, const struct tape_field *field,
-                           const struct tape_value *handle);
-
-/* Handles of objects in a mechanism's parameter, given or returned. */
-static void each_nested(const struct tape_value *value, const struct tape_field *field,
-                        nested_handle *each, void *context)
-{
-	bool is_object =
-		field != NULL && (field->kind == TAPE_F_OBJECT || field->kind == TAPE_F_P_OBJECT);
-	if (value->form == TAPE_V_NUMBER && is_object)
-		each(context, field, value);
-	if (value->form == TAPE_V_LIST)
-		for (size_t i = 0; i < value->count; i++)
-			each_nested(tape_value_child(value, i), field, each, context);
-	if (value->form != TAPE_V_RECORD || value->record >= TAPE_R_COUNT)
-		return;
-	const struct tape_record *record = &tape_records[value->record];
-	for (size_t i = 0; i < value->count && i < record->count; i++)
-		each_nested(tape_value_child(value, i), &tape_fields[record->first + i], each,
-		            context);
-}
-
-static void each_parameter(const struct tape_function *function, const struct tape_value *values,
-                           nested_handle *each, void *context)
-{
-	for (size_t i = 0; i < function->count; i++) {
-		uint8_t codec = tape_shapes[function->arguments[i].kind].codec;
-		if (codec == TAPE_C_PARAMETER || codec == TAPE_C_STRUCT)
-			each_nested(&values[i], NULL, each, context);
-		if (codec != TAPE_C_MECHANISM || values[i].form != TAPE_V_MECHANISM)
-			continue;
-		const struct tape_mechanism *row = tape_mechanism_find(values[i].tag);
-		for (size_t j = 0; j < values[i].count; j++) {
-			const struct tape_value *parameter = tape_value_child(&values[i], j);
-			if (row != NULL && row->parameter == TAPE_P_OBJECT &&
-			    parameter->form == TAPE_V_NUMBER)
-				each(context, NULL, parameter);
-			else
-				each_nested(parameter, NULL, each, context);
-		}
-	}
-}
-
 struct reading {
 	struct tape_scopes *scopes;
 	uint64_t session;
 	struct tape_scope_value *value;
 };
 
-/* Which object it is counts here: handles in parameters are compared by number only. */
-static void read_nested(void *context, const struct tape_field *field,
-                        const struct tape_value *handle)
+/* Who is meant is compared, as with any other input; here counts what has become of it. */
+static void read_inner(void *context, const struct tape_value *handle, bool given)
 {
 	struct reading *reading = context;
-	(void)field;
-	reading->value->hash =
-		tape_mix(reading->value->hash,
-	                 tape_scope_object(reading->scopes, reading->session, handle->number));
+	(void)given;
 	add_object_state(reading->scopes, slot_of_session(reading->scopes, reading->session),
 	                 handle->number, reading->value);
 }
@@ -618,7 +588,7 @@ void tape_scope_read(struct tape_scopes *scopes, const struct tape_function *fun
 			                 in[i].number, &ret_values[TAPE_SCOPE_OBJECT]);
 	struct reading reading = { scopes, session_of(function, in),
 		                   &ret_values[TAPE_SCOPE_OBJECT] };
-	each_parameter(function, in, read_nested, &reading);
+	tape_value_each_object(function, in, read_inner, &reading);
 	for (size_t i = 0; session != NULL && i < TAPE_OPERATIONS; i++) {
 		const struct operation *operation = &session->operations[i];
 		if ((row->operations & (1u << i)) != 0)
@@ -1115,11 +1085,10 @@ struct making {
 };
 
 /* Keys that a mechanism returns in its parameter (CK_SSL3_KEY_MAT_OUT). */
-static void make_nested(void *context, const struct tape_field *field,
-                        const struct tape_value *handle)
+static void make_inner(void *context, const struct tape_value *handle, bool given)
 {
 	struct making *making = context;
-	if (field != NULL && field->direction != TAPE_D_IN && handle->number != 0)
+	if (given && handle->number != 0)
 		make(making->scopes, making->call, handle->number, making->made++);
 }
 
@@ -1136,7 +1105,7 @@ static void take_outputs(struct tape_scopes *scopes, const struct tape_scope_cal
 			make(scopes, call, call->out[i].number, made++);
 	}
 	struct making making = { scopes, call, made };
-	each_parameter(call->function, call->out, make_nested, &making);
+	tape_value_each_object(call->function, call->out, make_inner, &making);
 }
 
 static void take_effects(struct tape_scopes *scopes, const struct tape_scope_call *call)

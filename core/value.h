@@ -83,6 +83,17 @@ static inline const struct tape_value *tape_value_child(const struct tape_value 
 
 struct tape_arena;
 
+/* Whether a child of a structure, or a mechanism's parameter, is a handle of an object. */
+bool tape_value_is_object(const struct tape_value *parent, size_t index);
+
+/*
+ * Tell of each handle of an object inside of a call's structures and mechanisms' parameters: of its inputs, or of
+ * its outputs. `given` is whether the module writes that field.
+ */
+typedef void tape_inner_object_fn(void *context, const struct tape_value *handle, bool given);
+void tape_value_each_object(const struct tape_function *function, const struct tape_value *values,
+                            tape_inner_object_fn *each, void *context);
+
 /*
  * Copy a value with all that it points to, but for the caller's memory: `memory` and `before` become NULL. Not for
  * images. Returns false without memory.

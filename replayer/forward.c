@@ -590,12 +590,12 @@ static bool give_back(struct tape_value *value)
 	const struct tape_record *record = &tape_records[value->record];
 	for (size_t i = 0; i < value->count && i < record->count; i++) {
 		const struct tape_field *field = &tape_fields[record->first + i];
-		bool object = field->kind == TAPE_F_OBJECT || field->kind == TAPE_F_P_OBJECT;
+		bool object = tape_value_is_object(value, i);
 		/* The only structure that names a slot is about a session. */
 		bool slot = value->record == TAPE_R_CK_SESSION_INFO &&
 		            field->offset == offsetof(CK_SESSION_INFO, slotID);
-		if ((object || slot) && children[i].form == TAPE_V_NUMBER &&
-		    (slot || children[i].number != 0)) {
+		if (children[i].form == TAPE_V_NUMBER &&
+		    (slot || (object && children[i].number != 0))) {
 			uint64_t live = children[i].number;
 			children[i].number = to_program(slot ? SLOTS : OBJECTS, live);
 			any |= children[i].number != live;

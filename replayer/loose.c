@@ -168,11 +168,21 @@ static bool is_certain(enum tape_record_id record, const struct tape_field *fiel
 	return field->direction == TAPE_D_IN;
 }
 
+static uint64_t mix_value(uint64_t hash, const struct tape_value *value);
+
+static uint64_t mix_child(uint64_t hash, const struct tape_value *value, size_t index)
+{
+	const struct tape_value *child = tape_value_child(value, index);
+	return tape_value_is_object(value, index) ? tape_mix(hash, child->tag)
+	                                          : mix_value(hash, child);
+}
+
 /* What tape_compare_in() compares in any case, of values that it may find equal. */
 static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
 {
 	if (is_empty(value))
 		return tape_mix(hash, value->tag);
+	const struct tape_value *child;
 	switch ((enum tape_form)value->form) {
 	case TAPE_V_NUMBER:
 	case TAPE_V_LENGTH:
@@ -184,16 +194,16 @@ static uint64_t mix_value(uint64_t hash, const struct tape_value *value)
 	case TAPE_V_MECHANISM:
 		hash = tape_mix(tape_mix(hash, value->tag), value->count);
 		for (size_t i = 0; i < value->count; i++)
-			hash = mix_value(hash, tape_value_child(value, i));
+			hash = mix_child(hash, value, i);
 		return hash;
 	case TAPE_V_RECORD:
 		hash = tape_mix(hash, value->record);
 		for (size_t i = 0; i < value->count && i < tape_records[value->record].count; i++) {
 			size_t field = tape_records[value->record].first + i;
-			const struct tape_value *child = tape_value_child(value, i);
+			child = tape_value_child(value, i);
 			if (child->form != TAPE_V_ABSENT &&
 			    is_certain((enum tape_record_id)value->record, &tape_fields[field]))
-				hash = mix_value(hash, child);
+				hash = mix_child(hash, value, i);
 		}
 		return hash;
 	default:
@@ -292,7 +302,10 @@ static bool any_has_form(const struct record *record, enum tape_form form)
 	return false;
 }
 
-/* Identities for handles; `numbers` are those of one side. Recorded ones have theirs in `tag`. */
+/*
+ * Identities for handles. Recorded ones have theirs in `tag`; so have those inside of structures, on both sides, where
+ * they are compared by it.
+ */
 static void put_recorded(const struct tape_function *function, const struct tape_value *in,
                          struct tape_value *to)
 {
@@ -313,10 +326,32 @@ static uint64_t identity_of(struct tape_scopes *scopes, const struct tape_functi
 	               : tape_scope_object(scopes, session, in[argument].number);
 }
 
+struct naming {
+	struct tape_scopes *scopes;
+	uint64_t session;
+};
+
+/* What is named lies in an arena of ours, that of the trace or of the call. */
+static void name_inner(void *context, const struct tape_value *handle, bool given)
+{
+	const struct naming *naming = context;
+	(void)given;
+	((struct tape_value *)(uintptr_t)handle)->tag =
+		tape_scope_object(naming->scopes, naming->session, handle->number);
+}
+
+static void name_inside(struct tape_scopes *scopes, const struct tape_function *function,
+                        const struct tape_value *in, const struct tape_value *values)
+{
+	struct naming naming = { scopes, function->lane < 0 ? 0 : in[function->lane].number };
+	tape_value_each_object(function, values, name_inner, &naming);
+}
+
 static void put_live(struct loose *loose, const struct tape_function *function,
                      const struct tape_value *in, struct tape_value *to)
 {
 	memcpy(to, in, function->count * sizeof(*to));
+	name_inside(&loose->live, function, in, in);
 	for (size_t i = 0; i < function->count; i++)
 		if (is_handle(function, i))
 			to[i].number = identity_of(&loose->live, function, in, i);
@@ -331,6 +366,7 @@ static int compare(const struct entry *entry, const struct tape_value *asked, un
 	struct tape_compare compare = { .bindings = part == 0 ? &engine.bindings : NULL,
 		                        .rules = &engine.options.rules,
 		                        .part = entry->record->part,
+		                        .identities = true,
 		                        .bind = bind };
 	put_recorded(function, entry->record->in, recorded);
 	return tape_compare_in(&compare, function, recorded, asked);
@@ -565,13 +601,23 @@ static void name_outputs(struct tape_scopes *scopes, struct record *record)
 		for (size_t j = 0; j < out->count; j++)
 			handles[j].tag = tape_scope_object(scopes, session, handles[j].number);
 	}
+	name_inside(scopes, function, record->in, record->out);
+}
+
+static void find_highest(void *context, const struct tape_value *handle, bool given)
+{
+	uint64_t *highest = context;
+	if (given && handle->number > *highest)
+		*highest = handle->number;
 }
 
 static void keep_fresh(struct loose *loose, const struct record *record)
 {
+	uint64_t inside = 0;
+	tape_value_each_object(record->function, record->out, find_highest, &inside);
 	for (size_t i = 0; i < record->function->count; i++) {
 		const struct tape_value *out = &record->out[i];
-		uint64_t highest = 0;
+		uint64_t highest = inside;
 		if (out->form == TAPE_V_NUMBER)
 			highest = out->number;
 		for (size_t j = 0; out->form == TAPE_V_LIST && j < out->count; j++)
@@ -657,6 +703,7 @@ static void begin_entry(struct sweep *sweep, uint32_t index)
 		if (is_handle(record->function, i))
 			record->in[i].tag =
 				identity_of(&sweep->scopes, record->function, record->in, i);
+	name_inside(&sweep->scopes, record->function, record->in, record->in);
 	put_recorded(record->function, record->in, asked);
 	entry->ask = ask_of(loose, record->function, asked, true);
 	entry->fed = tape_scope_fed(&sweep->scopes, record->function, record->in);
@@ -1169,15 +1216,35 @@ static void leave_lane(struct loose *loose, struct lane_state *lane, uint32_t be
 		loose->entries[before].lane_next = loose->entries[index].lane_next;
 }
 
-/* Whether two calls name the same object. */
-static bool share_object(const struct record *a, const struct record *b)
+struct naming_one {
+	uint64_t identity;
+	bool found;
+};
+
+static void is_inner(void *context, const struct tape_value *handle, bool given)
 {
-	for (size_t i = 0; i < a->function->count; i++)
-		for (size_t j = 0; j < b->function->count; j++)
-			if (a->function->arguments[i].kind == TAPE_K_OBJECT &&
-			    b->function->arguments[j].kind == TAPE_K_OBJECT &&
-			    a->in[i].tag == b->in[j].tag)
-				return true;
+	struct naming_one *one = context;
+	one->found |= !given && handle->tag == one->identity;
+}
+
+static bool names_object(const struct record *record, uint64_t identity)
+{
+	struct naming_one one = { identity, false };
+	for (size_t i = 0; i < record->function->count; i++)
+		if (record->function->arguments[i].kind == TAPE_K_OBJECT &&
+		    record->in[i].tag == identity)
+			return true;
+	tape_value_each_object(record->function, record->in, is_inner, &one);
+	return one.found;
+}
+
+/* Whether a call names an object that another one, which changed it, names as an argument. */
+static bool share_object(const struct record *change, const struct record *record)
+{
+	for (size_t i = 0; i < change->function->count; i++)
+		if (change->function->arguments[i].kind == TAPE_K_OBJECT &&
+		    names_object(record, change->in[i].tag))
+			return true;
 	return false;
 }
 
@@ -1338,6 +1405,19 @@ static void explain_group(const struct loose *loose, uint32_t group,
 	miss->count = 1;
 }
 
+/* Whether an argument that differs does so only in who is meant by its handles. */
+static bool same_by_number(const struct record *record, const struct tape_value *live, int argument)
+{
+	struct tape_value recorded[TAPE_MAX_ARGUMENTS];
+	struct tape_compare compare = { .bindings = &engine.bindings,
+		                        .rules = &engine.options.rules,
+		                        .part = record->part };
+	/* What stands before it is the same, or is not compared. */
+	memcpy(recorded, live, record->function->count * sizeof(*recorded));
+	recorded[argument] = record->in[argument];
+	return tape_compare_in(&compare, record->function, recorded, live) < 0;
+}
+
 static void explain(struct loose *loose, const struct tape_function *function,
                     const uintptr_t *words, struct tape_value *live,
                     const struct tape_scope_value state[TAPE_SCOPES], struct loose_miss *miss)
@@ -1361,8 +1441,7 @@ static void explain(struct loose *loose, const struct tape_function *function,
 		add_nearest(miss, first->record, argument);
 	}
 	/* The number is the recorded one, but does not mean the same any more, or not yet. */
-	if (miss->count != 0 && is_handle(function, (size_t)miss->arguments[0]) &&
-	    miss->nearest[0]->in[miss->arguments[0]].number == live[miss->arguments[0]].number) {
+	if (miss->count != 0 && same_by_number(miss->nearest[0], live, miss->arguments[0])) {
 		const struct entry *nearest = entry_of(loose, miss->nearest[0]);
 		bool session = miss->arguments[0] == function->lane;
 		enum tape_scope by = session ? TAPE_SCOPE_SESSIONS : TAPE_SCOPE_OBJECTS;
@@ -1642,6 +1721,46 @@ static uint64_t handle_for(struct loose *loose, uint64_t session, const struct t
 	return number;
 }
 
+struct putting {
+	struct loose *loose;
+	uint64_t session;
+};
+
+static void put_inner(void *context, const struct tape_value *handle, bool given)
+{
+	const struct putting *putting = context;
+	uint64_t *number = &((struct tape_value *)(uintptr_t)handle)->number;
+	if (given && *number != 0)
+		*number = handle_for(putting->loose, putting->session, handle);
+	else
+		(void)tape_scope_find(&putting->loose->live, handle->tag, number);
+}
+
+static void note_inner(void *context, const struct tape_value *handle, bool given)
+{
+	bool *any = context;
+	(void)handle;
+	(void)given;
+	*any = true;
+}
+
+/* The same for handles inside of structures, which are then copies. */
+static void put_inside(struct loose *loose, const struct tape_function *function, uint64_t session,
+                       struct tape_value *values)
+{
+	struct putting putting = { loose, session };
+	bool any = false;
+	tape_value_each_object(function, values, note_inner, &any);
+	if (!any)
+		return;
+	for (size_t i = 0; i < function->count; i++) {
+		struct tape_value recorded = values[i];
+		loose->failed |= !tape_value_copy(&engine.scratch, &values[i], &recorded);
+	}
+	if (!loose->failed)
+		tape_value_each_object(function, values, put_inner, &putting);
+}
+
 /* The recorded call as the program made it: with its handles. */
 static void put_handles(struct loose *loose, const struct record *record,
                         const struct tape_value *live, struct tape_value *in,
@@ -1672,6 +1791,8 @@ static void put_handles(struct loose *loose, const struct record *record,
 		}
 		out[i].data = handles;
 	}
+	put_inside(loose, function, session, in);
+	put_inside(loose, function, session, out);
 }
 
 const struct tape_value *loose_answer(const struct record *record, const struct tape_value *live,

@@ -83,6 +83,11 @@ def found(*handles, session=1, room=10):
     return call("C_FindObjects", out={"phObject": list(handles)}, hSession=session, phObject={"room": room})
 
 
+def derived(mechanism, session=1, base=9, handle=6):
+    return call("C_DeriveKey", out={"phKey": handle}, hSession=session, pMechanism=mechanism, hBaseKey=base,
+                pTemplate=[])
+
+
 def searched(session=1):
     return call("C_FindObjectsFinal", hSession=session)
 
@@ -227,6 +232,31 @@ again = [made(5, "a"), label("a", handle=5), lost(5), made(5, "b"), label("b", h
 case(24, START + again, START + again, "s s s s s s s", "s s s s s s s")
 case(24, START + again, START + [again[0], again[2], again[3], again[4], again[4]],
      "s s s function function WRONG function", "s s s s s s s")
+# Handles inside of a mechanism's parameter count as any other.
+kept = [made(5, "a"), lost(5), made(5, "b")]
+for inner in ({"mechanism": "CKM_HKDF_DERIVE",
+               "parameter": {"as": "CK_HKDF_PARAMS", "bExtract": True, "bExpand": False,
+                             "prfHashMechanism": "CKM_SHA256", "ulSaltType": "CKF_HKDF_SALT_KEY", "hSaltKey": 5,
+                             "pInfo": None}},
+              {"mechanism": "CKM_ECMQV_DERIVE",
+               "parameter": {"as": "CK_ECMQV_DERIVE_PARAMS", "kdf": "CKD_NULL", "pSharedData": None,
+                             "pPublicData": {"hex": "04"}, "ulPrivateDataLen": 1, "hPrivateData": 5,
+                             "pPublicData2": {"hex": "05"}, "publicKey": 0}},
+              {"mechanism": "CKM_CONCATENATE_BASE_AND_KEY", "parameter": {"object": 5}}):
+    case(24, START + kept + [derived(inner)], START + [kept[0], kept[2], derived(inner)],
+         "s s s function function", "s s s s s")
+    case(24, START + kept + [derived(inner)], START + [kept[0], derived(inner)], "s s s function", "s s s state")
+parts = {"hClientMacSecret": 5, "hServerMacSecret": 0, "hClientKey": 7, "hServerKey": 8}
+several = derived({"mechanism": "CKM_SSL3_KEY_AND_MAC_DERIVE",
+                   "parameter": {"as": "CK_SSL3_KEY_MAT_PARAMS", "ulMacSizeInBits": 8, "ulKeySizeInBits": 8, "ulIVSizeInBits": 0, "bIsExport": False,
+                                 "RandomInfo": {"pClientRandom": {"hex": "01"}, "pServerRandom": {"hex": "02"}},
+                                 "pReturnedKeyMaterial": {"pIVClient": None, "pIVServer": None}}})
+several["in"]["phKey"] = None
+several["out"] = {"pMechanism": {"as": "CK_SSL3_KEY_MAT_PARAMS", "pReturnedKeyMaterial": parts}}
+# The program has not lost the first object: what the mechanism gives gets another number than that one has.
+case(24, START + [kept[0], label("a", handle=5), kept[1], several, label("k", handle=5)],
+     START + [made(4, "a"), several, label("k", handle=5), label("a", handle=4)], "s s s function WRONG function",
+     "s s s s s s")
 case(25, START + [event(), event(), event("CKR_OK"), info()],
      START + [event(), event(), event("CKR_OK"), info(), event()], "s s s s s s past-end", "s s s s s s state")
 wrong = login(rv="CKR_PIN_INCORRECT", pin="pin-2")

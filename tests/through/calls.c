@@ -158,6 +158,31 @@ static enum tape_record_id parameter(void *context, CK_SESSION_HANDLE session, b
 	return TAPE_R_NONE;
 }
 
+struct inner {
+	uint64_t numbers[64];
+	size_t count;
+};
+
+static void note_inner(void *context, const struct tape_value *given, bool by_module)
+{
+	struct inner *inner = context;
+	if (by_module && inner->count < sizeof(inner->numbers) / sizeof(inner->numbers[0]))
+		inner->numbers[inner->count++] = given->number;
+}
+
+/* Those inside of structures, which both sides have in the same places. */
+static void map_inner(void *context, const struct tape_value *given, bool by_module)
+{
+	struct inner *recorded = context;
+	struct tape_value *live = (struct tape_value *)(uintptr_t)given;
+	if (!by_module || recorded->count == 0)
+		return;
+	uint64_t number = recorded->numbers[--recorded->count];
+	if (!tape_map_put(&objects, number, live->number))
+		abort();
+	live->number = number;
+}
+
 /* What was given for handles stands for the recorded ones from now on; the rest is compared. */
 static void map_handles(const struct call *call, struct tape_value *live)
 {
@@ -184,6 +209,12 @@ static void map_handles(const struct call *call, struct tape_value *live)
 			handles[j].number = recorded;
 		}
 	}
+	struct inner inner = { 0 };
+	struct inner turned = { 0 };
+	tape_value_each_object(call->function, call->out, note_inner, &inner);
+	while (inner.count != 0)
+		turned.numbers[turned.count++] = inner.numbers[--inner.count];
+	tape_value_each_object(call->function, live, map_inner, &turned);
 }
 
 static void judge(const struct call *call, CK_RV rv, struct tape_value *live, bool named)

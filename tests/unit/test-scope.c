@@ -319,14 +319,48 @@ static void slots_number_their_objects_by_themselves(void **state)
 	             reads(&two->s[1], TAPE_FN_C_GetAttributeValue, 2, 5));
 }
 
+/* The parameter of CKM_CONCATENATE_BASE_AND_KEY is a handle by itself. */
+static struct tape_value handle_parameter(uint64_t object)
+{
+	return (struct tape_value){ .form = TAPE_V_NUMBER,
+		                    .record = TAPE_P_OBJECT,
+		                    .number = object };
+}
+
+static struct tape_value concatenation(const struct tape_value *key)
+{
+	return (struct tape_value){ .form = TAPE_V_MECHANISM,
+		                    .tag = CKM_CONCATENATE_BASE_AND_KEY,
+		                    .count = 1,
+		                    .data = key };
+}
+
+static void keys_in_parameters_are_who_is_meant(void **state)
+{
+	struct two *two = *state;
+	uint64_t fed[2][2];
+	for (size_t i = 0; i < 2; i++) {
+		find(&two->s[i], session[i], (uint64_t[]){ 3 }, 1);
+		create(&two->s[i], session[i], 5 + i, 50, true);
+		for (size_t j = 0; j < 2; j++) {
+			const struct tape_value key = handle_parameter(5 + j);
+			const struct tape_value in[MAX_ARGUMENTS] = { number(session[i]),
+				                                      concatenation(&key),
+				                                      number(3) };
+			fed[i][j] = tape_scope_fed(&two->s[i], &tape_functions[TAPE_FN_C_DeriveKey],
+			                           in);
+		}
+	}
+	assert_true(fed[0][0] == fed[1][1]);
+	assert_false(fed[0][0] == fed[1][0]);
+	assert_false(fed[0][0] == fed[0][1]);
+}
+
 static void keys_in_parameters_count(void **state)
 {
 	struct two *two = *state;
-	const struct tape_value key = number(4);
-	const struct tape_value concatenate = { .form = TAPE_V_MECHANISM,
-		                                .tag = CKM_CONCATENATE_BASE_AND_KEY,
-		                                .count = 1,
-		                                .data = &key };
+	const struct tape_value key = handle_parameter(4);
+	const struct tape_value concatenate = concatenation(&key);
 	struct tape_scope_value values[2][TAPE_SCOPES];
 	for (size_t i = 0; i < 2; i++) {
 		find(&two->s[i], session[i], (uint64_t[]){ 3, 4 }, 2);
@@ -561,6 +595,7 @@ int main(void)
 		TEST(what_was_made_and_destroyed_has_never_been),
 		TEST(a_number_used_again_is_another_object),
 		TEST(slots_number_their_objects_by_themselves),
+		TEST(keys_in_parameters_are_who_is_meant),
 		TEST(keys_in_parameters_count),
 		TEST(keys_that_parameters_return_are_new),
 		TEST(objects_of_a_session_end_with_it),
