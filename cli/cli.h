@@ -103,11 +103,11 @@ bool tape_cli_find(const char *name, char ret_path[PATH_MAX]);
 bool tape_cli_add_injection(struct tape_buf *rules, const char *command, const char *text);
 
 /*
- * Copy a module of ours to `path`, with two lines NAME=value in the .conf beside it (cmd_module.c). Returns an
- * exit status.
+ * Copy a module of ours to `path`, with lines NAME=value in the .conf beside it, of which empty ones are left out
+ * (cmd_module.c). Returns an exit status.
  */
-TAPE_MUST_CHECK int tape_cli_copy_module(const char *module, const char *path, const char *first,
-                                         const char *second);
+TAPE_MUST_CHECK int tape_cli_copy_module(const char *module, const char *path,
+                                         const char *const *lines, size_t count);
 
 /* Make a private directory. Returns false (and says why, and makes the path "") if that fails. */
 bool tape_cli_temporary(char ret_path[PATH_MAX]);

@@ -120,12 +120,13 @@ static int copy_module(const char *module, const char *path, const struct settin
 	return result;
 }
 
-int tape_cli_copy_module(const char *module, const char *path, const char *first,
-                         const char *second)
+int tape_cli_copy_module(const char *module, const char *path, const char *const *lines,
+                         size_t count)
 {
-	const struct settings settings = { .text = { first, second }, .count = 2 };
-	if (strpbrk(first, "\r\n") != NULL || strpbrk(second, "\r\n") != NULL)
-		return tape_cli_fail("'%s' cannot stand in %s.conf", first, path);
+	struct settings settings = { .count = 0 };
+	for (size_t i = 0; i < count; i++)
+		if (lines[i][0] != '\0' && !add_setting(&settings, lines[i]))
+			return tape_cli_fail("'%s' cannot stand in %s.conf", lines[i], path);
 	return copy_module(module, path, &settings, false);
 }
 

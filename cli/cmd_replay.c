@@ -96,8 +96,10 @@ struct replay {
 	bool verbose;
 	struct tape_buf secrets, rules, keys, inject; /* a line each */
 	struct keyring *ring;                         /* NULL where no key is given */
-	size_t learning;                              /* which trace is read for it */
-	struct tape_scopes scopes;                    /* of that one, as far as it is read */
+	char key_of[KEYRING_MAX + 1];          /* where there are several modules: of each key, */
+	struct tape_error no_key[KEYRING_MAX]; /* whether it is this one's, and why not */
+	size_t learning;                       /* which trace is read for it */
+	struct tape_scopes scopes;             /* of that one, as far as it is read */
 	char report_path[PATH_MAX], progress_path[PATH_MAX];
 	bool report_is_ours; /* a temporary file */
 	struct tape_progress *progress;
@@ -185,7 +187,6 @@ static int open_keys(struct replay *replay, struct tape_error *error)
 	char library[PATH_MAX];
 	if (replay->keys.length == 0)
 		return 0;
-	tape_put_char(&replay->keys, '\0');
 	if (replay->keys.failed)
 		return tape_error_set(error, TAPE_E_MEMORY, 0, "out of memory");
 	if (!tape_cli_find(KEYRING_LIBRARY, library))
@@ -219,6 +220,27 @@ static void learn(void *context, const struct tape_item *call, const struct tape
 	              identify, &replay->scopes);
 }
 
+/* Whether each key is for an object of the trace, and fits it; of several modules' traces it need not be. */
+static int check_keys(struct replay *replay, struct tape_error *error)
+{
+	if (replay->ring == NULL)
+		return 0;
+	if (replay->module[0] == '\0')
+		return keyring_check(replay->ring, true, error);
+	for (size_t i = 0; i < keyring_count(replay->ring); i++) {
+		int result = keyring_fits(replay->ring, i, &replay->no_key[i]);
+		if (result < 0 && result != -TAPE_E_INVALID) {
+			*error = replay->no_key[i];
+			return result;
+		}
+		replay->key_of[i] = result > 0 ? '1' : '0';
+		/* What is said of an object that it is for, and does not fit, tells more. */
+		if (result == 0)
+			replay->no_key[i].code = 0;
+	}
+	return 0;
+}
+
 /* Read every trace to its end once, so that the program is not started for one that is broken. */
 static int check_set(struct replay *replay)
 {
@@ -244,7 +266,7 @@ static int check_set(struct replay *replay)
 			return tape_cli_fail_at(path, &error);
 		replay->totals[i] = summary.calls - summary.finds;
 	}
-	if (replay->ring != NULL && keyring_check(replay->ring, true, &error) < 0)
+	if (check_keys(replay, &error) < 0)
 		return tape_cli_fail("replay: --key: %s", error.sentence);
 	return TAPE_EXIT_GOOD;
 }
@@ -451,6 +473,7 @@ static int make_forward(struct replay *replay)
 	char shown[PATH_MAX];
 	char trace[PATH_MAX];
 	char lines[2][PATH_MAX + 64];
+	const char *const settings[] = { lines[0], lines[1] };
 	char recorder[PATH_MAX];
 	struct tape_reader *reader;
 	struct tape_error error;
@@ -480,7 +503,8 @@ static int make_forward(struct replay *replay)
 	if ((size_t)snprintf(replay->forward_recorder, PATH_MAX, "%s/forward.so", directory) >=
 	    PATH_MAX)
 		return tape_cli_fail("%s: the path is too long", directory);
-	return tape_cli_copy_module(recorder, replay->forward_recorder, lines[0], lines[1]);
+	return tape_cli_copy_module(recorder, replay->forward_recorder, settings,
+	                            TAPE_ARRAY_SIZE(settings));
 }
 
 static void end_forward(const struct replay *replay)
@@ -571,6 +595,8 @@ static int begin_part(struct several *several, const struct replay *options, str
 	char replayer[PATH_MAX];
 	char absolute[PATH_MAX];
 	char lines[2][PATH_MAX + 64];
+	char keys[KEYRING_MAX + 32] = "";
+	const char *const settings[] = { lines[0], lines[1], keys };
 	char *trace;
 	struct tape_reader *reader;
 	struct tape_error error;
@@ -598,10 +624,44 @@ static int begin_part(struct several *several, const struct replay *options, str
 		status = tape_cli_fail("%s: the path is too long", part->module);
 	snprintf(lines[0], sizeof(lines[0]), "P11TAPE_REPLAY=%s", absolute);
 	snprintf(lines[1], sizeof(lines[1]), "P11TAPE_REPLAY_PROGRESS=%s", part->progress_path);
+	if (part->ring != NULL)
+		snprintf(keys, sizeof(keys), "P11TAPE_REPLAY_KEY_OF=%s", part->key_of);
 	if (status == TAPE_EXIT_GOOD)
-		status = tape_cli_copy_module(replayer, part->copy, lines[0], lines[1]);
+		status = tape_cli_copy_module(replayer, part->copy, settings,
+		                              TAPE_ARRAY_SIZE(settings));
 	tape_reader_close(reader);
 	return status;
+}
+
+/* Each key is for one of the modules at least. Returns an exit status. */
+static int check_parts_keys(const struct several *several)
+{
+	const struct keyring *ring = several->parts[0].ring;
+	for (size_t i = 0; ring != NULL && i < keyring_count(ring); i++) {
+		const struct replay *refused = &several->parts[0];
+		bool any = false;
+		for (size_t j = 0; j < several->count; j++) {
+			const struct replay *part = &several->parts[j];
+			any |= part->key_of[i] == '1';
+			if (refused->no_key[i].code == 0 && part->no_key[i].code != 0)
+				refused = part;
+		}
+		if (!any)
+			return tape_cli_fail("replay: --key: %s: %s", refused->trace,
+			                     refused->no_key[i].sentence);
+	}
+	return TAPE_EXIT_GOOD;
+}
+
+/* The copies look beside themselves for what computes with keys. */
+static bool link_library(const struct several *several, bool make)
+{
+	char library[PATH_MAX];
+	char link[PATH_MAX + sizeof(KEYRING_LIBRARY)];
+	snprintf(link, sizeof(link), "%s/" KEYRING_LIBRARY, several->directory);
+	if (!make)
+		return unlink(link) == 0;
+	return tape_cli_find(KEYRING_LIBRARY, library) && symlink(library, link) == 0;
 }
 
 static void end_parts(struct several *several)
@@ -617,8 +677,10 @@ static void end_parts(struct several *several)
 		clean_up(part);
 		free((char *)(uintptr_t)part->trace);
 	}
-	if (several->directory[0] != '\0')
+	if (several->directory[0] != '\0') {
+		(void)link_library(several, false);
 		rmdir(several->directory);
+	}
 	free(several->parts);
 }
 
@@ -714,8 +776,6 @@ static int replay_directory(struct replay *options, char **command)
 	struct tape_sets sets;
 	struct tape_error error = { 0 };
 	struct several several = { .count = 0 };
-	if (options->keys.length != 0)
-		return tape_cli_fail("replay: --key is for one trace: name the module's own");
 	if (options->forward != NULL)
 		return tape_cli_fail("replay: --on-divergence forward is for one trace: name the "
 		                     "module's own");
@@ -729,6 +789,11 @@ static int replay_directory(struct replay *options, char **command)
 		status = TAPE_EXIT_BAD;
 	for (size_t i = 0; status == TAPE_EXIT_GOOD && i < sets.count; i++)
 		status = begin_part(&several, options, &sets.sets[i]);
+	if (status == TAPE_EXIT_GOOD)
+		status = check_parts_keys(&several);
+	if (status == TAPE_EXIT_GOOD && options->keys.length != 0 && !link_library(&several, true))
+		status = tape_cli_fail("%s: " KEYRING_LIBRARY " cannot be put there: %s",
+		                       several.directory, strerror(errno));
 	if (status == TAPE_EXIT_GOOD)
 		status = replay_parts(&several, options, command);
 	end_parts(&several);
@@ -947,6 +1012,8 @@ static int parse(struct replay *replay, int argc, char **argv)
 		return tape_cli_fail("replay: --forward-trace is for --on-divergence forward");
 	if (strcmp(replay->trace, "-") == 0)
 		return tape_cli_fail("replay: the trace is a file, since another program reads it");
+	if (replay->keys.length != 0)
+		tape_put_char(&replay->keys, '\0');
 	return prepare(replay, argv + optind);
 }
 

@@ -7,6 +7,7 @@
 #include "core/config.h"
 #include "core/pace.h"
 #include "core/system.h"
+#include "replayer/keys/keyring.h"
 
 /* An option's value, "" where it is not set. */
 static int get(struct tape_config *config, const char *variable, char *to, size_t size,
@@ -125,6 +126,31 @@ static int read_rules(struct tape_rules *rules, const char *list, struct tape_er
 	return 0;
 }
 
+/*
+ * Of keys that are given for several modules those that are this one's: a digit for each line, 1 or 0, as the command
+ * writes it beside our copy. Without it all are.
+ */
+static int choose_keys(char *list, const char *which, struct tape_error *error)
+{
+	char *to = list;
+	for (const char *from = list; *which != 0 && *from != 0;) {
+		size_t line = strcspn(from, "\n");
+		line += from[line] == '\n';
+		if (*which != '0' && *which != '1')
+			return tape_error_set(error, TAPE_E_INVALID, 0,
+			                      "P11TAPE_REPLAY_KEY_OF: a digit is expected for each "
+			                      "key, 1 or 0");
+		if (*which == '1') {
+			memmove(to, from, line);
+			to += line;
+		}
+		from += line;
+		if (*++which == 0 || *from == 0)
+			*to = 0;
+	}
+	return 0;
+}
+
 static int read_mode(enum mode *ret_mode, const char *name, struct tape_error *error)
 {
 	static const char *const names[] = {
@@ -156,6 +182,7 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	char timing[32];
 	char order[32];
 	char seconds[32];
+	char which[KEYRING_MAX + 1];
 	char secrets[4096];
 	char match[4096];
 	char rules[4096];
@@ -184,6 +211,8 @@ int options_read(struct options *ret_options, struct tape_bindings *bindings,
 	    (result = get(&config, "P11TAPE_REPLAY_ORDER_TIMEOUT", seconds, sizeof(seconds),
 	                  error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_KEY", o->keys, sizeof(o->keys), error)) < 0 ||
+	    (result = get(&config, "P11TAPE_REPLAY_KEY_OF", which, sizeof(which), error)) < 0 ||
+	    (result = choose_keys(o->keys, which, error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_MATCH", match, sizeof(match), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_RULES", rules, sizeof(rules), error)) < 0 ||
 	    (result = get(&config, "P11TAPE_REPLAY_SECRET", secrets, sizeof(secrets), error)) < 0)

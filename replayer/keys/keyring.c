@@ -45,7 +45,7 @@ struct given {
 	char *text; /* SELECTOR,FILE */
 	struct fact *terms;
 	struct keys_key *key;
-	bool found;
+	bool fits;
 };
 
 struct keyring {
@@ -632,30 +632,60 @@ static int nothing_selected(const struct keyring *ring, const struct given *give
 		given->text, length == 0 ? "none" : names);
 }
 
-int keyring_check(struct keyring *ring, bool all, struct tape_error *error)
+/* Another key that fits is for the same object. */
+static int check_others(const struct keyring *ring, size_t index, const struct object *object,
+                        struct tape_error *error)
 {
+	for (size_t i = 0; i < index; i++)
+		if (ring->given[i].fits && selects(&ring->given[i], object))
+			return tape_error_set(error, TAPE_E_LIMIT, 0,
+			                      "%s: the key of handle %llu is selected by %s, too",
+			                      ring->given[index].text,
+			                      (unsigned long long)object->handle,
+			                      ring->given[i].text);
+	return 0;
+}
+
+size_t keyring_count(const struct keyring *ring)
+{
+	return ring->count;
+}
+
+int keyring_fits(struct keyring *ring, size_t index, struct tape_error *error)
+{
+	struct given *given = &ring->given[index];
+	bool found = false;
+	given->fits = false;
 	if (ring->failed)
 		return tape_error_set(error, TAPE_E_MEMORY, 0, "out of memory");
-	for (size_t i = 0; i < ring->count; i++) {
-		struct given *given = &ring->given[i];
-		for (const struct object *object = ring->objects; object != NULL;
-		     object = object->next) {
-			if (!selects(given, object))
-				continue;
-			given->found = true;
-			int result = check_object(ring, given, object, error);
-			if (result < 0)
-				return result;
-			for (size_t j = 0; j < i; j++)
-				if (selects(&ring->given[j], object))
-					return tape_error_set(
-						error, TAPE_E_INVALID, 0,
-						"%s: the key of handle %llu is selected by %s, too",
-						given->text, (unsigned long long)object->handle,
-						ring->given[j].text);
+	int result = 0;
+	/* One object may show what another process's, which looks alike, does not. */
+	for (const struct object *object = ring->objects; object != NULL && result >= 0;
+	     object = object->next)
+		if (selects(given, object)) {
+			result = check_object(ring, given, object, error);
+			found = true;
 		}
-		if (all && !given->found)
-			return nothing_selected(ring, given, error);
+	for (const struct object *object = ring->objects; object != NULL && result >= 0;
+	     object = object->next)
+		if (selects(given, object))
+			result = check_others(ring, index, object, error);
+	if (result < 0)
+		return result;
+	given->fits = found;
+	if (!found)
+		(void)nothing_selected(ring, given, error);
+	return found;
+}
+
+int keyring_check(struct keyring *ring, bool all, struct tape_error *error)
+{
+	for (size_t i = 0; i < ring->count; i++) {
+		int result = keyring_fits(ring, i, error);
+		if (result < 0)
+			return result;
+		if (result == 0 && all)
+			return -TAPE_E_INVALID;
 	}
 	return 0;
 }

@@ -55,6 +55,14 @@ void keyring_learn(struct keyring *ring, size_t trace, const struct tape_functio
 TAPE_MUST_CHECK int keyring_check(struct keyring *ring, bool all, struct tape_error *error);
 
 /*
+ * The same of the key of line `index` (from 0 on, empty lines left out), where it need not fit: 1 where it does. 0
+ * where it is for no object, and -TAPE_E_INVALID where an object that it is for is of another key, with a sentence in
+ * both cases. Asked of each in turn: two that fit are not for one object (-TAPE_E_LIMIT).
+ */
+int keyring_fits(struct keyring *ring, size_t index, struct tape_error *error);
+size_t keyring_count(const struct keyring *ring);
+
+/*
  * The key for an object of a trace, by its identity; NULL where none was given. What its own trace does not
  * say of it another one may: that of the process that this one was forked from.
  */
