@@ -149,6 +149,21 @@ run other "$P11TAPE" replay other.yaml --mode lenient --verbose --on-divergence 
 [[ $(<other.status) == 0 ]] || fail "other: $(<other.out)"
 grep -q '^p11tape: forwarded: 7 calls$' other.out || fail "other: $(<other.out)"
 
+# The PIN is kept until it has been presented, or need not be, and not longer.
+cat >pins.yaml <<'END'
+- {p11tape: 1, module: {path: /nowhere/module.so}}
+- {call: C_Initialize, id: 1, in: {pInitArgs: null}, rv: CKR_OK}
+- {call: C_OpenSession, id: 2, in: {slotID: 1, flags: [CKF_SERIAL_SESSION], pApplication: null, Notify: null}, out: {phSession: 1}, rv: CKR_OK}
+- {call: C_Login, id: 3, in: {hSession: 1, userType: CKU_USER, pPin: {secret: pin-1}}, rv: CKR_OK}
+END
+for what in switch finalize refuse; do
+	run "pins.$what" "$P11TAPE" replay pins.yaml --mode lenient --verbose \
+		--on-divergence "forward=$P11TAPE_BUILD_DIR/tests/odd-module.so" --forward-trace "pins.$what.yaml" \
+		-- "$P11TAPE_BUILD_DIR/tests/robust-pins" {} "$what"
+	[[ $(<"pins.$what.status") == $([[ $what == refuse ]] && echo 1 || echo 0) ]] || fail "PINs: $(<"pins.$what.out")"
+	! grep -q 'CHECK\|pins.c' "pins.$what.out" || fail "PINs: $(<"pins.$what.out")"
+done
+
 # ---- what is not forwarded ------------------------------------------------------------------------------------------
 
 stops 'C_CreateObject makes objects of the token' token "${key[@]}" create-token:stays ++ sign-init sign:a
