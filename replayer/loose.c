@@ -102,7 +102,8 @@ struct loose {
 	uint64_t fresh;                   /* the next handle that the trace has not */
 	uint64_t beyond;                  /* calls that no recorded one answered */
 	uint32_t instead; /* the entry that the call at hand uses up, if another one answers it */
-	uint32_t missing; /* no call before it is missed by who waits */
+	uint32_t stale, stale_lane; /* whose turn it is, if its answer is of another state */
+	uint32_t missing;           /* no call before it is missed by who waits */
 };
 
 struct hole {
@@ -948,7 +949,7 @@ static bool restart(struct loose *loose)
 		loose->entries[i].used = 0;
 	forget_again(loose);
 	loose->course = true;
-	loose->instead = NONE;
+	loose->instead = loose->stale = NONE;
 	loose->missing = 0;
 	loose->hole_passed = 0;
 	return tape_scopes_copy(&loose->live, &loose->begun);
@@ -1274,11 +1275,85 @@ static bool may_be_now(const struct loose *loose, const struct entry *entry,
 	return true;
 }
 
-/* The next of the lane, or one that began before every earlier one returned. */
-static uint32_t next_in_lane(struct loose *loose, struct lane_state *lane,
-                             const struct tape_function *function, const uintptr_t *words,
-                             struct tape_value *live)
+/*
+ * The call is the next of its lane; but where what it reads has certainly changed since, or not changed yet,
+ * only an equal one that was recorded in the state that there is knows what it is answered. NONE: there is none.
+ */
+static uint32_t answer_of(struct loose *loose, uint32_t index, uint32_t lane,
+                          const struct tape_scope_value state[TAPE_SCOPES],
+                          const struct tape_value *live)
 {
+	const struct entry *entry = &loose->entries[index];
+	if (tape_scope_rows[entry->record->function - tape_functions].class != TAPE_CLASS_READ ||
+	    may_be_now(loose, entry, state))
+		return index;
+	return look_in_group(loose, entry->group, lane, state, live);
+}
+
+/* Where a call is linked from that has not left its lane; NULL where it has. */
+static uint32_t *link_to(struct loose *loose, uint32_t index)
+{
+	for (size_t l = 0; l < loose->lane_count; l++)
+		for (uint32_t *link = &loose->lanes[l].cursor; *link != NONE;
+		     link = &loose->entries[*link].lane_next)
+			if (*link == index)
+				return link;
+	return NULL;
+}
+
+/* Two calls take each other's place in their lanes. They are equal, and neither stands right behind the other. */
+static bool change_places(struct loose *loose, uint32_t one, uint32_t other)
+{
+	struct entry *a = &loose->entries[one];
+	struct entry *b = &loose->entries[other];
+	uint32_t *to_a = link_to(loose, one);
+	uint32_t *to_b = link_to(loose, other);
+	if (to_a == NULL || to_b == NULL || a->lane_next == other || b->lane_next == one)
+		return false;
+	const struct entry before = *a;
+	*to_a = other;
+	*to_b = one;
+	a->lane_next = b->lane_next;
+	a->lane_before = b->lane_before;
+	a->lane = b->lane;
+	b->lane_next = before.lane_next;
+	b->lane_before = before.lane_before;
+	b->lane = before.lane;
+	return true;
+}
+
+/*
+ * Of calls that raced, such as logins, one may have failed because another one had come first, which here it has
+ * not: who comes first then has the other one's answer, and that one this one's.
+ */
+static uint32_t who_won(struct loose *loose, uint32_t index,
+                        const struct tape_scope_value state[TAPE_SCOPES])
+{
+	const struct entry *entry = &loose->entries[index];
+	size_t looked = 0;
+	if (tape_scope_rows[entry->record->function - tape_functions].class == TAPE_CLASS_READ ||
+	    tape_scope_answers(entry->record->rv) || entry->once)
+		return index;
+	for (uint32_t i = loose->groups[entry->group].first; i != NONE && looked < MAX_INSIDE;
+	     i = loose->entries[i].next, looked++) {
+		const struct entry *other = &loose->entries[i];
+		unsigned int mask = mask_of_entry(other);
+		if (i != index && other->used == 0 && !other->ambiguous &&
+		    tape_scope_answers(other->record->rv) &&
+		    key_of(other->state, mask) == key_of(state, mask) &&
+		    change_places(loose, index, i))
+			return i;
+	}
+	return index;
+}
+
+/* The next of the lane, or one that began before every earlier one returned. */
+static uint32_t next_in_lane(struct loose *loose, uint32_t number,
+                             const struct tape_function *function, const uintptr_t *words,
+                             struct tape_value *live,
+                             const struct tape_scope_value state[TAPE_SCOPES])
+{
+	struct lane_state *lane = &loose->lanes[number];
 	uint64_t limit = NOT_YET;
 	uint32_t before = NONE;
 	for (uint32_t i = lane->cursor; i != NONE; before = i, i = loose->entries[i].lane_next) {
@@ -1288,9 +1363,18 @@ static uint32_t next_in_lane(struct loose *loose, struct lane_state *lane,
 			break;
 		if (record->function == function &&
 		    compare_live(loose, &loose->entries[i], function, words, live, false) < 0) {
+			i = who_won(loose, i, state);
+			uint32_t answer = answer_of(loose, i, number, state, live);
+			if (answer == NONE) {
+				loose->stale = i;
+				loose->stale_lane = number;
+				return NONE;
+			}
+			if (answer != i)
+				loose->instead = i;
 			lane->before = loose->entries[i].lane_before;
 			leave_lane(loose, lane, before, i);
-			return i;
+			return answer;
 		}
 		if (!blocks && record->return_at < limit)
 			limit = record->return_at;
@@ -1299,10 +1383,11 @@ static uint32_t next_in_lane(struct loose *loose, struct lane_state *lane,
 }
 
 /* Another session's lane that was opened alike, began with the same and goes on with this call. */
-static uint32_t exchange(struct loose *loose, struct lane_state *lane,
-                         const struct tape_function *function, const uintptr_t *words,
-                         struct tape_value *live)
+static uint32_t exchange(struct loose *loose, uint32_t number, const struct tape_function *function,
+                         const uintptr_t *words, struct tape_value *live,
+                         const struct tape_scope_value state[TAPE_SCOPES])
 {
+	struct lane_state *lane = &loose->lanes[number];
 	if (lane->opener == NONE || lane->cursor == NONE)
 		return NONE;
 	uint64_t before = loose->entries[lane->cursor].lane_before;
@@ -1321,19 +1406,25 @@ static uint32_t exchange(struct loose *loose, struct lane_state *lane,
 		if (i == NONE || loose->entries[i].record->function != function ||
 		    compare_live(loose, &loose->entries[i], function, words, live, false) >= 0)
 			continue;
+		uint32_t answer = answer_of(loose, i, number, state, live);
+		if (answer == NONE)
+			continue;
+		if (answer != i)
+			loose->instead = i;
 		uint32_t rest = lane->cursor;
 		lane->cursor = loose->entries[i].lane_next;
 		if (earlier == NONE)
 			other->cursor = rest;
 		else
 			loose->entries[earlier].lane_next = rest;
-		return i;
+		return answer;
 	}
 	return NONE;
 }
 
 static uint32_t on_course(struct loose *loose, uint32_t lane, const struct tape_function *function,
-                          const uintptr_t *words, struct tape_value *live)
+                          const uintptr_t *words, struct tape_value *live,
+                          const struct tape_scope_value state[TAPE_SCOPES])
 {
 	/* A session that nobody opened is the recorded one of that number. */
 	uint64_t stranger;
@@ -1343,8 +1434,22 @@ static uint32_t on_course(struct loose *loose, uint32_t lane, const struct tape_
 		lane = (uint32_t)stranger;
 	if (lane == NONE)
 		return NONE;
-	uint32_t found = next_in_lane(loose, &loose->lanes[lane], function, words, live);
-	return found != NONE ? found : exchange(loose, &loose->lanes[lane], function, words, live);
+	uint32_t found = next_in_lane(loose, lane, function, words, live, state);
+	return found != NONE ? found : exchange(loose, lane, function, words, live, state);
+}
+
+/* The call whose turn it was has no answer in the state that there is: the next one's turn has come. */
+static void pass_stale(struct loose *loose)
+{
+	struct lane_state *lane = &loose->lanes[loose->stale_lane];
+	uint32_t before = NONE;
+	uint32_t i = lane->cursor;
+	while (i != NONE && i != loose->stale) {
+		before = i;
+		i = loose->entries[i].lane_next;
+	}
+	if (i != NONE)
+		leave_lane(loose, lane, before, i);
 }
 
 /* ---- why there is none ----------------------------------------------------------------------- */
@@ -1489,25 +1594,6 @@ static bool pass_hole(struct loose *loose)
 }
 
 /*
- * The call is the next of its lane; but where what it reads has certainly changed since, or not changed yet,
- * an equal one that was recorded in the state that there is knows better what it is answered.
- */
-static uint32_t answer_of(struct loose *loose, uint32_t index, uint32_t lane,
-                          const struct tape_scope_value state[TAPE_SCOPES],
-                          const struct tape_value *live)
-{
-	const struct entry *entry = &loose->entries[index];
-	if (tape_scope_rows[entry->record->function - tape_functions].class != TAPE_CLASS_READ ||
-	    may_be_now(loose, entry, state))
-		return index;
-	uint32_t better = look_in_group(loose, entry->group, lane, state, live);
-	if (better == NONE || better == index)
-		return index;
-	loose->instead = index;
-	return better;
-}
-
-/*
  * No call answers with the handles that the module is taken to have chosen last. Where it has given none of them
  * yet it may have chosen as it did another time: then that is what it did.
  */
@@ -1555,10 +1641,11 @@ static uint32_t look(struct loose *loose, const struct tape_function *function,
 	tape_scope_read(&loose->live, function, live, state);
 	uint32_t found = NONE;
 	loose->instead = NONE;
+	loose->stale = NONE;
 	if (loose->course && engine.overlaps)
-		found = on_course(loose, lane, function, words, live);
-	if (found != NONE)
-		return answer_of(loose, found, lane, state, live);
+		found = on_course(loose, lane, function, words, live, state);
+	if (found != NONE || loose->stale != NONE)
+		return found;
 	loose->course = false;
 	for (uint32_t g = loose->buckets[ask & (loose->bucket_count - 1)];
 	     g != NONE && found == NONE; g = loose->groups[g].next) {
@@ -1582,6 +1669,8 @@ struct record *loose_find(const struct tape_function *function, const uintptr_t 
 	do
 		found = look(loose, function, words, live, state);
 	while (found == NONE && pass_hole(loose));
+	if (found == NONE && loose->stale != NONE)
+		pass_stale(loose);
 	if (found == NONE)
 		return NULL;
 	(void)compare_live(loose, &loose->entries[found], function, words, live, true);

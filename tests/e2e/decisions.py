@@ -386,11 +386,26 @@ case(40, meanwhile, START + [relabel("b"), label("b")], "s s s s", "s s s s")
 case(40, meanwhile, START + [label("b"), label("b")], "s s s function", "s s s used-up")
 TWO = [INIT, opened(1), opened(2)]
 # Two sessions whose calls took turns, in a recording in which others overlapped.
-turns = TWO + halves(slot(True), slot(True, 2)) + [label("a", 1), relabel("b", 2), info(2)]
-case(41, turns, TWO + [slot(True), slot(True, 2), relabel("b", 2), label("a", 1), info(2)], "s s s s s s s s",
-     "s s s s s s s s")
-case(42, turns + [label("b", 2)], TWO + [slot(True), slot(True, 2), relabel("b", 2), label("b", 1)],
-     "s s s s s s WRONG", "s s s s s s s")
+both_slots = [slot(True), slot(True, 2)]
+overlapped = TWO + halves(*both_slots)
+turns = [label("a", 1), relabel("b", 2, 3), info(2)]
+case(41, overlapped + turns, TWO + both_slots + [turns[1], turns[0], turns[2]], "s s s s s s s s", "s s s s s s s s")
+# Whoever logs in first has logged in, and who comes then is told so, whether or not they once did so at one time.
+late = login(2, "CKR_USER_ALREADY_LOGGED_IN")
+for logins in ([login(1), late], halves(late, login(1)), halves(login(1), late)):
+    case(41, overlapped + logins + [info(1, R), label("a", 2)],
+         TWO + both_slots + [login(2), label("a", 2), login(1, late["rv"]), info(1, R)],
+         "s s s s s CKR_USER_ALREADY_LOGGED_IN s CKR_OK s", "s s s s s s s s s")
+turns = [label("a", 1), relabel("b", 2), info(2), info(1)]
+case(42, overlapped + turns + [label("b", 2)], TWO + both_slots + [turns[1], label("b", 1)], "s s s s s s WRONG",
+     "s s s s s s s")
+# Nobody was told since; to model it follows from what was written. Whose turn it was, it is over.
+case(42, overlapped + turns, TWO + both_slots + [turns[1], label("b", 1), info(1), info(2)], "s s s s s s WRONG s s",
+     "s s s s s s state s s", "s s s s s s s s s")
+# And before it comes.
+turns = [relabel("b", 2), info(2), label("b", 1), info(1)]
+case(42, overlapped + turns, TWO + both_slots + [turns[2], turns[3], turns[0], turns[1], turns[2]],
+     "s s s s s s s s s past-end", "s s s s s state s s s s")
 case(43, START + [slot(True), GAP, info()], START + [info(), slot(True)], "s s function s", "s s s state")
 case(43, START + [login(), GAP, info(state=R)], START + [info(state=R), login(), info(state=R)], "s s function s s",
      "s s state s s")
