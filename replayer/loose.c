@@ -1330,9 +1330,12 @@ static uint32_t who_won(struct loose *loose, uint32_t index,
                         const struct tape_scope_value state[TAPE_SCOPES])
 {
 	const struct entry *entry = &loose->entries[index];
+	const unsigned int reads = mask_of(entry->record);
+	const uint8_t class = tape_scope_rows[entry->record->function - tape_functions].class;
 	size_t looked = 0;
-	if (tape_scope_rows[entry->record->function - tape_functions].class == TAPE_CLASS_READ ||
-	    tape_scope_answers(entry->record->rv) || entry->once)
+	if (class == TAPE_CLASS_READ || class == TAPE_CLASS_DRAW ||
+	    tape_scope_answers(entry->record->rv) || entry->once ||
+	    (!entry->ambiguous && key_of(entry->state, reads) == key_of(state, reads)))
 		return index;
 	for (uint32_t i = loose->groups[entry->group].first; i != NONE && looked < MAX_INSIDE;
 	     i = loose->entries[i].next, looked++) {

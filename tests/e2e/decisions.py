@@ -396,6 +396,9 @@ for logins in ([login(1), late], halves(late, login(1)), halves(login(1), late))
     case(41, overlapped + logins + [info(1, R), label("a", 2)],
          TWO + both_slots + [login(2), label("a", 2), login(1, late["rv"]), info(1, R)],
          "s s s s s CKR_USER_ALREADY_LOGGED_IN s CKR_OK s", "s s s s s s s s s")
+# What failed without anybody having come first is no race.
+polls = [event(), event(), event("CKR_OK"), event()]
+case(41, overlapped + polls, TWO + both_slots + polls, "s s s s s s s s s", "s s s s s s s s s")
 turns = [label("a", 1), relabel("b", 2), info(2), info(1)]
 case(42, overlapped + turns + [label("b", 2)], TWO + both_slots + [turns[1], label("b", 1)], "s s s s s s WRONG",
      "s s s s s s s")
