@@ -5,6 +5,7 @@
  *   bench stub MODULE [DIVISOR [OPERATION]]    calls that cost next to nothing, through MODULE
  *   bench token MODULE [DIVISOR [OPERATION]]   every kind of operation, on the token labelled "bench"
  *   bench setup MODULE                         make the keys of that token
+ *   bench memory MODULE                        initialise, and no more: BYTES is anonymous memory then
  *   bench writes FILE OPERATION:BYTES…         two writes, of BYTES in all, for each call
  *   bench items TRACE                          read a trace's items with our reader: one "call"
  *   bench events TRACE                         the same file with libyaml's bare event loop: one "call"
@@ -255,6 +256,22 @@ static void write_bytes(int fd, size_t size)
 	}
 }
 
+/* Pages that are nobody's file. */
+static long long anonymous_bytes(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[256];
+	long long kilobytes = -1;
+
+	while (status && kilobytes < 0 && fgets(line, sizeof(line), status))
+		if (strncmp(line, "RssAnon:", 8) == 0)
+			kilobytes = strtoll(line + 8, NULL, 10);
+	if (kilobytes < 0)
+		fail("the system does not say how much memory is used", 0);
+	fclose(status);
+	return kilobytes * 1024;
+}
+
 /* What any recorder that keeps both halves of a call has to spend. */
 static void measure_writes(const char *path, char *const *arguments)
 {
@@ -450,6 +467,12 @@ int main(int argc, char **argv)
 		open_token();
 		make_keys();
 		must("C_Finalize", module->C_Finalize(NULL));
+	} else if (strcmp(what, "memory") == 0) {
+		from = now();
+		load(argv[2]);
+		to = now();
+		to.bytes = from.bytes + anonymous_bytes();
+		print(what, 1, &from, &to);
 	} else if (strcmp(what, "writes") == 0) {
 		measure_writes(argv[2], argv + 3);
 	} else if (strcmp(what, "items") == 0 || strcmp(what, "events") == 0) {
@@ -461,7 +484,7 @@ int main(int argc, char **argv)
 		to = now();
 		print(what, 1, &from, &to);
 	} else {
-		fputs("usage: bench stub|token|setup|writes|items|events FILE [ARGUMENTS]\n",
+		fputs("usage: bench stub|token|setup|memory|writes|items|events FILE [ARGUMENTS]\n",
 		      stderr);
 		return 2;
 	}
