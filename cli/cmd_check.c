@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,12 +135,19 @@ static bool take_rule(struct options *options, const char *text)
 
 static bool take_shard(struct options *options, const char *text)
 {
-	unsigned int shard, shards;
-	char rest;
-	if (sscanf(text, "%u/%u%c", &shard, &shards, &rest) == 2 && shard >= 1 && shard <= shards) {
-		options->shard = shard - 1;
-		options->shards = shards;
-		return true;
+	char first[12];
+	const char *slash = strchr(text, '/');
+	size_t length = slash == NULL ? sizeof(first) : (size_t)(slash - text);
+	uint64_t shard, shards;
+	if (length < sizeof(first)) {
+		memcpy(first, text, length);
+		first[length] = '\0';
+		if (tape_cli_number(first, &shard) && tape_cli_number(slash + 1, &shards) &&
+		    shard >= 1 && shard <= shards && shards <= UINT_MAX) {
+			options->shard = (unsigned int)shard - 1;
+			options->shards = (unsigned int)shards;
+			return true;
+		}
 	}
 	tape_cli_fail("--shard is I/N, such as 1/4, not '%s'", text);
 	return false;
@@ -618,6 +626,7 @@ static int run(struct options *options, const struct check_row *const *rows, siz
 	/* Only where nothing was kept in it. */
 	rmdir(options->run.evidence);
 out:
+	report->known = NULL;
 	baseline_done(&known);
 	baseline_done(&collected.found);
 	return status;

@@ -563,6 +563,7 @@ static int replay_unmodified(struct replay *replay, const char *replayer, char *
 		status = tape_interpose_serve(&interpose, header->module, header->prefix, replayer);
 	if (status == TAPE_EXIT_GOOD)
 		status = run(replay, command, command);
+	replay->interpose = NULL;
 	tape_interpose_end(&interpose);
 	tape_reader_close(reader);
 	return status;
@@ -600,6 +601,7 @@ static int begin_part(struct several *several, const struct replay *options, str
 	char *trace;
 	struct tape_reader *reader;
 	struct tape_error error;
+	/* There is one for each set. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	*part = *options;
 	part->set = *set;
 	memset(set, 0, sizeof(*set));
@@ -766,6 +768,7 @@ static int replay_parts(struct several *several, struct replay *options, char **
 	status =
 		arguments == NULL ? TAPE_EXIT_BAD : run_parts(several, options, command, arguments);
 	tape_run_free(arguments);
+	options->interpose = NULL;
 	tape_interpose_end(&interpose);
 	return status;
 }

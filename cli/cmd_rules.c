@@ -289,7 +289,7 @@ static void make_name(struct rules *rules, const struct tape_place *place,
 	else if (text[0] == 'p' && isupper((unsigned char)text[1]))
 		text++;
 	size_t length = 0;
-	for (; text[length] != '\0' && length < TAPE_RULE_NAME - 8; length++)
+	for (; length < TAPE_RULE_NAME - 8 && text[length] != '\0'; length++)
 		name[length] =
 			(char)(text[length] == '_' ? '-' : tolower((unsigned char)text[length]));
 	for (bool taken = true; taken;) {

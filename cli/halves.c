@@ -175,26 +175,32 @@ static void append(struct tape_half ***end, struct tape_half *half)
 	*end = &half->next;
 }
 
+/* Make ready what waits for its inside, from the innermost out to the call that `inside` began in, or all. */
+static void leave(struct tape_halves *halves, struct tape_half **outer,
+                  const struct tape_half *inside)
+{
+	while (*outer != NULL && (inside == NULL || inside->item.during != (*outer)->item.id)) {
+		struct tape_half *half = *outer;
+		*outer = half->next;
+		append(&halves->ready_end, half);
+	}
+}
+
 /*
  * Make returns ready that were given in the order of their calls. What began inside of one, and stands
  * behind it therefore, returns before it.
  */
 static void make_ready(struct tape_halves *halves, struct tape_half *list)
 {
-	struct tape_half *outer =
-		NULL; /* those that wait for what is inside of them, innermost first */
-	while (list != NULL || outer != NULL) {
+	struct tape_half *outer = NULL; /* what waits for its inside, innermost first */
+	while (list != NULL) {
 		struct tape_half *half = list;
-		if (outer != NULL && (half == NULL || half->item.during != outer->item.id)) {
-			half = outer;
-			outer = half->next;
-			append(&halves->ready_end, half);
-			continue;
-		}
 		list = half->next;
+		leave(halves, &outer, half);
 		half->next = outer;
 		outer = half;
 	}
+	leave(halves, &outer, NULL);
 }
 
 /* Make the returns that wait for `id` ready; all of them where their time is over. */

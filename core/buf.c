@@ -105,7 +105,7 @@ void tape_put_decimal(struct tape_buf *buf, uint64_t number)
 
 static char *put_pair(char *to, uint32_t number)
 {
-	memcpy(to, pairs + number * 2, 2);
+	memcpy(to, &pairs[(size_t)number * 2], 2);
 	return to + 2;
 }
 

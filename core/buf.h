@@ -49,6 +49,7 @@ static inline void tape_copy(char *to, const char *from, size_t size)
 		memcpy(to, from, size);
 	} else if (size >= 16) {
 		memcpy(to, from, 16);
+		/* cppcheck-suppress pointerOutOfBoundsCond ; it takes the size for that of `from` + 16 */
 		memcpy(to + size - 16, from + size - 16, 16);
 	} else if (size >= 8) {
 		memcpy(to, from, 8);

@@ -126,7 +126,7 @@ static int parse_flags(const struct tape_parse *parse, const struct where *where
 	if (node->type != TAPE_NODE_SEQUENCE)
 		return parse_number(parse, where, node, ret_flags);
 	for (const struct tape_node *child = node->first; child != NULL; child = child->next) {
-		uint64_t bit;
+		uint64_t bit = 0;
 		int result = parse_constant(parse, where, child, group, &bit);
 		if (result < 0)
 			return result;
@@ -1153,7 +1153,7 @@ static int parse_numbers(const struct tape_parse *parse, const struct where *whe
 static int parse_version_struct(const struct tape_parse *parse, const struct where *where,
                                 const struct tape_node *node, struct tape_value *value)
 {
-	uint64_t version;
+	uint64_t version = 0;
 	if (tape_node_is_null(node) || node->type == TAPE_NODE_MAPPING)
 		return parse_common(parse, where, node, value);
 	int result = parse_version(parse, where, node, &version);
@@ -1489,7 +1489,7 @@ int tape_parse_out(struct tape_parse *parse, const struct tape_function *functio
 int tape_parse_rv(struct tape_parse *parse, const struct tape_node *node, CK_RV *ret_rv)
 {
 	static const struct where where = { "a return", "rv", true, 0, TAPE_D_INOUT };
-	uint64_t value;
+	uint64_t value = 0;
 	int result = parse_constant(parse, &where, node, TAPE_G_CKR, &value);
 	if (result == 0)
 		*ret_rv = (CK_RV)value;
@@ -1504,7 +1504,7 @@ int tape_parse_notification(struct tape_parse *parse, const struct tape_node *ev
 	static const struct where at_session = { .function = "a notification",
 		                                 .argument = "hSession" };
 	const struct tape_node *session = map == NULL ? NULL : tape_node_get(map, "hSession");
-	uint64_t number;
+	uint64_t number = 0;
 	int result = parse_constant(parse, &at_event, event, TAPE_G_CKN, &number);
 	if (result < 0)
 		return result;

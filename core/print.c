@@ -240,8 +240,8 @@ static size_t element_size(const struct tape_attribute *row)
 static void print_attribute_length(struct tape_buf *buf, const struct tape_attribute *row,
                                    uint64_t length)
 {
-	size_t size = element_size(row);
-	if (size == 0 || length == CK_UNAVAILABLE_INFORMATION) {
+	size_t size = element_size(row); /* 0 where there is no row */
+	if (row == NULL || size == 0 || length == CK_UNAVAILABLE_INFORMATION) {
 		tape_print_number(buf, length);
 	} else if (length % size != 0 || (length == 0 && row->type < TAPE_A_ULONGS) ||
 	           (row->type == TAPE_A_BOOL && length != 1)) {

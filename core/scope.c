@@ -259,6 +259,7 @@ static struct tape_scope_session *add_session(struct tape_scopes *scopes, uint64
 		}
 		scopes->session_count++;
 	}
+	/* What has an index has room. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	scopes->sessions[index] = (struct tape_scope_session){
 		.number = number, .identity = identity, .slot = slot, .lives = true
 	};
@@ -316,6 +317,7 @@ static struct tape_scope_object *add_object(struct tape_scopes *scopes, uint64_t
 		scopes->object_count++;
 	} else {
 		const struct tape_scope_object *before = &scopes->objects[index];
+		/* What has an index is there. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 		if (before->lives && before->owner != NOWHERE)
 			scopes->sessions[before->owner].owned--;
 		tape_map_remove(&scopes->identities, before->identity);
@@ -726,6 +728,7 @@ static void make(struct tape_scopes *scopes, const struct tape_scope_call *call,
 		/* A template of an object that there is: the new one is like it but for that. */
 		for (size_t j = 0; (traits & TAPE_T_OF) != 0 && j < i; j++)
 			if (function->arguments[j].kind == TAPE_K_OBJECT)
+				/* As many as arguments. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 				source = find_object(scopes, slot, call->in[j].number);
 	}
 	uint8_t storage = STORAGE_SESSION;
@@ -959,6 +962,7 @@ static void begin(struct tape_scopes *scopes, const struct tape_scope_call *call
 	operation->varies = mechanism != NULL && mechanism_varies(call->function, mechanism);
 	for (size_t i = 0; i < call->function->count; i++)
 		if (call->function->arguments[i].kind == TAPE_K_OBJECT)
+			/* As many as arguments. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 			operation->key = call->in[i].number;
 }
 

@@ -258,10 +258,11 @@ static int find_trace(struct tape_sets *sets, const char *directory, const char 
 		return claims_to_be_a_trace(sets->path) ? result : 0;
 	const struct tape_header *header = tape_reader_header(reader);
 	struct found *all = realloc(*found, (*count + 1) * sizeof(*all));
-	struct found *one = all == NULL ? NULL : &all[*count];
-	*found = all == NULL ? *found : all;
-	if (one != NULL)
-		memset(one, 0, sizeof(*one));
+	struct found *one = NULL;
+	if (all != NULL) {
+		*found = all;
+		one = memset(&all[*count], 0, sizeof(*one));
+	}
 	if (one == NULL || asprintf(&one->module, "%s\n%s", header->module, header->prefix) < 0) {
 		result = no_memory(error);
 	} else {
@@ -297,6 +298,7 @@ static int take_found(struct tape_sets *sets, const char *directory, const struc
 	struct tape_member *member = add(set, found->member.name);
 	if (member == NULL)
 		return no_memory(error);
+	/* There is one for each that was counted. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	*member = found->member;
 	return 0;
 }

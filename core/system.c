@@ -239,6 +239,6 @@ void tape_program_name(char *to, size_t size)
 	size_t used = 0;
 	/* A name that the program gave itself can hold anything. */
 	for (; *name != 0 && used < size - 1; name++)
-		to[used++] = *name == '/' ? '_' : *name;
+		to[used++] = (char)(*name == '/' ? '_' : *name);
 	to[used] = 0;
 }

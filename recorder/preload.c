@@ -242,8 +242,10 @@ static struct served *find_served(const char *path, const char *prefix)
 	if (path[0] != '/' && strchr(path, '/') != NULL &&
 	    getcwd(absolute, sizeof(absolute)) != NULL &&
 	    strlen(absolute) + strlen(path) + 2 <= sizeof(absolute)) {
-		strcat(absolute, "/");
-		path = strcat(absolute, path);
+		char *end = absolute + strlen(absolute);
+		*end = '/';
+		memcpy(end + 1, path, strlen(path) + 1);
+		path = absolute;
 	}
 	for (size_t i = 0; i < settings.served_count; i++) {
 		struct served *served = &settings.served[i];

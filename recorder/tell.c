@@ -18,6 +18,7 @@ void tape_tell(const char *format, ...)
 	memcpy(line, prefix, sizeof(prefix));
 	size_t length = sizeof(prefix) - 1;
 	va_start(arguments, format);
+	/* It is begun, the line above. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
 	int wanted = vsnprintf(line + length, sizeof(line) - length - 1, format, arguments);
 	va_end(arguments);
 	if (wanted > 0)

@@ -24,7 +24,7 @@
 #define MAX_RECENT ((size_t)64)
 
 /* Traces that a process keeps open only because they may come to fit. */
-#define MAX_PARKED 16
+#define MAX_PARKED ((size_t)16)
 
 /* How far ahead a call is looked for. */
 #define MAX_AHEAD ((size_t)1024)
@@ -390,7 +390,7 @@ static void inherit_sessions(void)
 		differ |= lane->live != 0 && lane->live != lane->recorded;
 	}
 	binding.session_count = 0;
-	binding.sessions = differ ? calloc(count, 2 * sizeof(*binding.sessions)) : NULL;
+	binding.sessions = differ ? calloc(count + 1, 2 * sizeof(*binding.sessions)) : NULL;
 	if (binding.sessions == NULL)
 		return;
 	for (const struct lane *lane = engine.sessions; lane != NULL; lane = lane->next)

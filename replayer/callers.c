@@ -44,7 +44,8 @@ static void put_frame(struct tape_buf *buf, void *address)
 	                   : module->l_name[0] == 0 ? program
 	                                            : module->l_name;
 	for (; *name != 0; name++)
-		tape_put_char(buf, *name < ' ' || *name == '"' || *name == '\\' ? '?' : *name);
+		tape_put_char(buf,
+		              (char)(*name < ' ' || *name == '"' || *name == '\\' ? '?' : *name));
 	tape_put_char(buf, '+');
 	tape_put_hexadecimal(buf, (uintptr_t)address - (module == NULL ? 0 : module->l_addr));
 }

@@ -276,7 +276,7 @@ static bool answer_template(const struct facts *facts, const struct facts_moment
 		if (!tape_known_answer(fact == NULL ? &nothing : &fact->known, entry, arena, &codes,
 		                       &entries[i]))
 			return false;
-		if (entries[i].form != TAPE_V_SECRET)
+		if (fact == NULL || entries[i].form != TAPE_V_SECRET)
 			continue;
 		if (answer->part != 0 && answer->part != fact->part)
 			return false;

@@ -296,6 +296,7 @@ static CK_RV diverge_as(const struct tape_function *function, const uintptr_t *w
 		report->expected = side_of(expected);
 	}
 	report_divergence(report);
+	report->actual.in = NULL;
 	tape_secrets_done(&secrets);
 	return CKR_GENERAL_ERROR;
 }

@@ -225,7 +225,7 @@ static void other_process(struct check *c)
 		if (rv == CKR_OK)
 			rv = c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL,
 			                           &session);
-		byte = rv == CKR_OK;
+		byte = (char)(rv == CKR_OK);
 		if (write(ready[1], &byte, 1) != 1 || read(go[0], &byte, 1) != 1 || rv != CKR_OK)
 			_exit(2);
 		_exit(session_info(c, session) == CKR_OK ? 0 : 1);

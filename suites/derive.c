@@ -106,8 +106,8 @@ static void set_iv_and_string(struct check *c, struct how *how)
 {
 	set_string(c, how);
 	CK_BYTE iv[16];
-	for (CK_BYTE i = 0; i < sizeof(iv); i++)
-		iv[i] = i;
+	for (size_t i = 0; i < sizeof(iv); i++)
+		iv[i] = (CK_BYTE)i;
 	memset(&how->p, 0, sizeof(how->p));
 	if (derivation(c)->variant == 8) {
 		memcpy(how->p.des.iv, iv, 8);

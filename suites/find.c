@@ -32,6 +32,7 @@ static CK_RV end(struct check *c, CK_SESSION_HANDLE session)
 static bool contains(const CK_OBJECT_HANDLE *handles, size_t count, CK_OBJECT_HANDLE handle)
 {
 	for (size_t i = 0; i < count; i++)
+		/* cppcheck-suppress uninitvar ; what is counted was found */
 		if (handles[i] == handle)
 			return true;
 	return false;

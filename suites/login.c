@@ -309,7 +309,7 @@ static const char *const wrong_names[] = { "other",         "part",  "longer",  
 static size_t make_wrong(enum wrong how, const char *pin, char wrong[TARGET_PIN_SIZE * 2])
 {
 	size_t length = strlen(pin);
-	memset(wrong, 'x', TARGET_PIN_SIZE * 2);
+	memset(wrong, 'x', (size_t)TARGET_PIN_SIZE * 2);
 	memcpy(wrong, pin, length);
 	switch (how) {
 	case WRONG_OTHER:

@@ -38,7 +38,7 @@ static void show_progress(const struct report *report)
 	fprintf(report->to,
 	        "%zu of %zu checks, %zu failed, %zu deviations, about %llu seconds left",
 	        report->done, report->total, report->verdicts[VERDICT_FAIL],
-	        report->verdicts[VERDICT_DEVIATION], (unsigned long long)(left / 1000000000u + 1));
+	        report->verdicts[VERDICT_DEVIATION], (unsigned long long)left / 1000000000u + 1);
 	fflush(report->to);
 }
 

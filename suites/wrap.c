@@ -89,8 +89,8 @@ static void set_how(const struct check *c, struct how *how, const struct wrappin
 	how->oaep =
 		(CK_RSA_PKCS_OAEP_PARAMS){ CKM_SHA_1, CKG_MGF1_SHA1, CKZ_DATA_SPECIFIED, NULL, 0 };
 	how->rsa_aes = (CK_RSA_AES_KEY_WRAP_PARAMS){ 256, &how->oaep };
-	for (CK_BYTE i = 0; i < sizeof(how->iv); i++)
-		how->iv[i] = i;
+	for (size_t i = 0; i < sizeof(how->iv); i++)
+		how->iv[i] = (CK_BYTE)i;
 	if (w->parameter == IV16 || w->parameter == IV8)
 		set_parameter(how, how->iv, w->parameter == IV16 ? 16 : 8);
 	else if (w->parameter == GCM || w->parameter == CCM)
@@ -908,7 +908,7 @@ static void wraps_and_decrypts(struct check *c)
 {
 	struct bench b;
 	struct template t;
-	CK_BYTE opened[WRAPPED_SIZE];
+	CK_BYTE opened[WRAPPED_SIZE] = { 0 };
 	CK_ULONG size = sizeof(opened);
 	begin(c, &b);
 	target_template(c, &t, AES_16);

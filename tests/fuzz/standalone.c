@@ -16,6 +16,7 @@ int main(int argc, char **argv)
 		uint8_t *data = malloc(room);
 		if (file == NULL || data == NULL) {
 			fprintf(stderr, "%s cannot be read\n", argv[i]);
+			free(data);
 			return 2;
 		}
 		size_t size = fread(data, 1, room, file);

@@ -57,6 +57,8 @@ static CK_RV common(CK_RV rv)
 	return instead(ON(slot_unknown_code), rv, CKR_SLOT_ID_INVALID, CKR_TOKEN_NOT_PRESENT);
 }
 
+/* Where a pointer is written through, the real module has taken it. NOLINTBEGIN(clang-analyzer-core.NullDereference) */
+
 /* ---- C_Initialize, C_Finalize ---------------------------------------------------------------- */
 
 static void *go_on(void *unused)
@@ -750,3 +752,5 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
 	*list = &shown;
 	return CKR_OK;
 }
+
+/* NOLINTEND(clang-analyzer-core.NullDereference) */

@@ -144,6 +144,7 @@ static pid_t run_again(const char *program, bool by_vfork)
 		CHECK(posix_spawn(&pid, program, NULL, NULL, arguments, environ) == 0);
 		return pid;
 	}
+	/* It is what is tested. NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork) */
 	pid = vfork();
 	if (pid == 0) {
 		execv(program, arguments);

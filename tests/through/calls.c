@@ -61,11 +61,13 @@ static int take(struct tape_reader *reader, const struct tape_item *item, struct
 	struct tape_parse parse = { &kept, tape_reader_header(reader)->names, error };
 	struct call *call = NULL;
 	if (item->kind == TAPE_ITEM_CALL && item->function != TAPE_FN_COUNT) {
-		if ((call_count & (call_count - 1)) == 0)
-			calls = realloc(calls,
-			                (call_count == 0 ? 1 : 2 * call_count) * sizeof(*calls));
-		if (calls == NULL)
-			abort();
+		if ((call_count & (call_count - 1)) == 0) {
+			void *more = realloc(calls, (call_count == 0 ? 1 : 2 * call_count) *
+			                                    sizeof(*calls));
+			if (more == NULL)
+				abort();
+			calls = more;
+		}
 		call = &calls[call_count++];
 		memset(call, 0, sizeof(*call));
 		call->function = &tape_functions[item->function];

@@ -62,14 +62,14 @@ static void *work(void *argument)
 int main(int argc, char **argv)
 {
 	static struct worker workers[MAX_THREADS];
-	unsigned int count = argc > 2 ? (unsigned int)atoi(argv[2]) : 8;
+	unsigned int count = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 10) : 8;
 	CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
 	CK_SLOT_ID slots[16];
 	CK_ULONG slot_count = 16;
 	CK_C_GetFunctionList get;
 	int status = 0;
 	if (argc > 3)
-		rounds = (unsigned int)atoi(argv[3]);
+		rounds = (unsigned int)strtoul(argv[3], NULL, 10);
 	void *module = argc > 1 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
 	if (module == NULL || count > MAX_THREADS) {
 		fprintf(stderr, "usage: threads MODULE [THREADS [ROUNDS]]\n");

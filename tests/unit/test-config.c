@@ -213,7 +213,7 @@ static void the_file_stands_beside_the_module(void **state)
 	(void)state;
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - sizeof(".conf"));
 	assert_true(length > 0);
-	strcpy(self + length, ".conf");
+	memcpy(self + length, ".conf", sizeof(".conf"));
 	tape_config_open(&config, (const void *)&path);
 	assert_string_equal(config.path, self);
 	tape_config_close(&config);

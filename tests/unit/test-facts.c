@@ -807,7 +807,7 @@ static void what_did_not_fit_is_not_relied_upon(void **state)
 	CK_ATTRIBUTE more[2] = { label, { CKA_ID, (void *)(uintptr_t) "b", 1 } };
 	unsigned int leeway;
 	(void)state;
-	facts_init(&facts, key, 64 * 4096);
+	facts_init(&facts, key, (size_t)64 * 4096);
 	learn_label(&moment, members, 3, true);
 	learn_label(&other, members, 3, true);
 	for (uint64_t i = 1; !facts.full; i++) {

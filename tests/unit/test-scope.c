@@ -63,6 +63,7 @@ static void effect(struct tape_scopes *scopes, enum tape_function_id id, const s
                    CK_RV rv, uint64_t self)
 {
 	const struct tape_function *function = &tape_functions[id];
+	line++;
 	const struct tape_scope_call call = {
 		.function = function,
 		.in = made->in,
@@ -70,7 +71,7 @@ static void effect(struct tape_scopes *scopes, enum tape_function_id id, const s
 		.rv = rv,
 		.fed = tape_scope_fed(scopes, function, made->in),
 		.self = self,
-		.line = ++line,
+		.line = line,
 	};
 	tape_scope_effect(scopes, &call);
 	assert_false(scopes->failed);

@@ -61,7 +61,7 @@ int main(int argc, char **argv)
 	int mappings = 0;
 	if (argc != 3)
 		return 2;
-	int times = atoi(argv[2]);
+	int times = (int)strtoul(argv[2], NULL, 10);
 	for (int i = 1; i <= times; i++) {
 		const char *wrong = visit(argv[1]);
 		if (wrong != NULL) {
