@@ -36,7 +36,7 @@ run direct "${check[@]}" --shard 5/24 --format json --direct -j 1
 diff <(verdicts all) <(verdicts direct) || fail "not recorded, the verdicts are others"
 
 # A module that is slow has not hung: what is timed is a call.
-ODD_FUNCTION=C_Initialize ODD_DOES=slow run slow "$P11TAPE" check -m "$P11TAPE_BUILD_DIR/tests/odd-module.so" --timeout 1 \
+ODD_FUNCTION=C_Initialize ODD_DOES=slow run slow "$P11TAPE" check -m "$P11TAPE_BUILD_DIR/tests/odd-module.so" --timeout 3 \
 	finalize/many-lives
 grep -q '^1 checks in .*: 1 passed' slow.out || fail "slow: $(<slow.out)"
 

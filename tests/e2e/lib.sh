@@ -84,3 +84,13 @@ await() { # PATTERN FILE
 	done
 	fail "'$1' did not come: $(tail -n 5 "$2" 2>/dev/null)"
 }
+
+# Wait for FUNCTION to be the last line of t.yaml, and kill the process that is in it.
+kill_inside() { # PID FUNCTION
+	local try
+	for ((try = 0; try < 3000; try++)); do
+		[[ $(tail -n 1 t.yaml 2>/dev/null) != "- {\"call\": \"$2\", "*'}' ]] || break
+		sleep 0.01
+	done
+	kill -KILL "$1"
+}

@@ -117,8 +117,10 @@ seconds() {
 }
 "$P11TAPE" record --rotate 1s -o timed.yaml -- python3 slowly.py "$softhsm" < <(seconds) >timed.out
 [[ -e timed.part2.yaml ]] || fail 'a second did not end the first file'
-[[ $(calls timed.yaml) == 21 && $(calls timed.part2.yaml) == 21 ]] ||
-	fail "by time: $(calls timed.yaml) and $(calls timed.part2.yaml) calls"
+# Where a machine is slow a second may end before.
+[[ $(calls timed.yaml) -le 21 ]] || fail "by time: $(calls timed.yaml) calls in the first file"
+whole timed >timed.all
+[[ $(calls timed.all) == 42 ]] || fail "by time: $(calls timed.all) calls, not 42"
 touch stuck.part2.yaml
 run stuck "$P11TAPE" record --rotate 10K -o stuck.yaml -- "$threads" "$softhsm" 2 20
 same 'the run that could not go on elsewhere' <("$threads" "$softhsm" 2 20) stuck.out

@@ -21,16 +21,6 @@ plain() { # TRACE
 "$P11TAPE" validate -q t.yaml
 plain t.yaml >whole
 
-# Wait for FUNCTION to be the last line of the trace, and kill what is in it.
-kill_inside() { # PID FUNCTION
-	local try
-	for ((try = 0; try < 3000; try++)); do
-		[[ $(tail -n 1 t.yaml 2>/dev/null) != "- {\"call\": \"$2\", "*'}' ]] || break
-		sleep 0.01
-	done
-	kill -KILL "$1"
-}
-
 # Run until FUNCTION does DEED, and compare with what was recorded without it.
 crash() { # FUNCTION DEED STATUS VALIDATE
 	local function=$1 deed=$2 status=0 lines

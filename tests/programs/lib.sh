@@ -11,12 +11,19 @@
 #
 # A test whose module needs daemons, or changes what belongs to the machine, has an array `namespaces` of
 # options of unshare(1) before it sources this: all of it then runs there, and what it leaves ends with it.
+#
+# A test whose program is told a port before it listens there has own_network=yes: where that is allowed nobody
+# else is in it, and free_port() is never taken.
 # shellcheck shell=bash disable=SC2034 # variables are for the rows
 set -euo pipefail
+if [[ ${own_network:-no} == yes && -z ${P11TAPE_UNSHARED:-} ]] && unshare --net ip link set lo up 2>/dev/null; then
+	namespaces=(--net)
+fi
 if [[ -n ${namespaces:-} && -z ${P11TAPE_UNSHARED:-} ]]; then
 	namespaces=(unshare --mount --pid --fork --kill-child --mount-proc "${namespaces[@]}")
 	! "${namespaces[@]}" true 2>/dev/null || P11TAPE_UNSHARED=yes exec "${namespaces[@]}" "$0"
 fi
+[[ ${own_network:-no} == no || -z ${P11TAPE_UNSHARED:-} ]] || ip link set lo up
 export LC_ALL=C.UTF-8
 # The mode of every replay, unless a test is about another one and names it.
 export P11TAPE_REPLAY_MODE=${P11TAPE_TEST_MODE:-strict}
@@ -131,6 +138,10 @@ package_of() { # FILE
 
 # A port of 127.0.0.1 that nobody uses now.
 free_port() { # [udp]
+	if [[ ${own_network:-no} == yes && -n ${P11TAPE_UNSHARED:-} ]]; then
+		echo 4433
+		return
+	fi
 	python3 - "${1:-tcp}" <<-'end'
 		import socket, sys
 		with socket.socket(type=socket.SOCK_DGRAM if sys.argv[1] == "udp" else socket.SOCK_STREAM) as probe:
@@ -225,11 +236,29 @@ make_token() {
 		done
 		write_object "$work/pki/ca.der" --type cert --id 20 --label authority
 	} >"$work/token.log" 2>&1 || fail "no token: $(tail -n 3 "$work/token.log")"
+	keep_token
+}
+
+# Run a command that makes an object in SoftHSM2's token, and give its file a name that is the next one in every run
+# of a test, not a random one: SoftHSM2 loads objects by name, and lists them by where they came to lie in memory.
+named() { # COMMAND…
+	local file next
+	"$@" || return
+	for file in "$work"/tokens/*/*-*-*-*-*.object; do
+		next=${file%/*}/$(find "${file%/*}" -name '*.object' | wc -l)
+		mv "$file" "$next.object"
+		mv "${file%.object}.lock" "$next.lock"
+	done
+}
+
+# Every run begins with the token as it is now.
+keep_token() {
+	rm -rf "$work/tokens.0"
 	cp -a "$work/tokens" "$work/tokens.0"
 }
 
 write_object() { # FILE OPTION…
-	pkcs11-tool --module "$softhsm" --token-label clitok --login --pin "$user_pin" --write-object "$@"
+	named pkcs11-tool --module "$softhsm" --token-label clitok --login --pin "$user_pin" --write-object "$@"
 }
 
 into_token() { # NAME ID

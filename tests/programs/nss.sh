@@ -19,8 +19,7 @@ if [[ -n $module ]]; then
 		into_token signer 13
 		certutil -M -n authority -t C,,C -d "sql:$work/nss.0"
 	} >"$work/signer.log" 2>&1 || fail "no signer: $(tail -n 3 "$work/signer.log")"
-	rm -rf "$work/tokens.0"
-	cp -a "$work/tokens" "$work/tokens.0"
+	keep_token
 fi
 row list --twice -- nss nss.0 {} '' certutil -L -h all "${db[@]}" "${pin[@]}"
 row keys -- nss nss.0 {} '' certutil -K -h clitok "${db[@]}" "${pin[@]}"

@@ -18,10 +18,10 @@ printf hello >"$work/hello.txt"
 	fresh_token
 	for key in client:13:decrypt client-ec:14:derive; do
 		IFS=: read -r name id usage <<<"$key"
-		pkcs11-tool --module "$softhsm" --token-label clitok --login --pin "$user_pin" --write-object \
+		named pkcs11-tool --module "$softhsm" --token-label clitok --login --pin "$user_pin" --write-object \
 			"$pki/$name.key.der" --type privkey --id "$id" --label "$usage" --usage-"$usage"
 	done >"$work/token.log" 2>&1
-	rm -rf "$work/tokens.0" && cp -a "$work/tokens" "$work/tokens.0"
+	keep_token
 }
 
 # Run an openssl command with an engine that loads MODULE, and leave out what it prints of its process, and of

@@ -3,6 +3,7 @@
 #
 # OpenVPN with SoftHSM2: the identities of a token, and a client that proves itself with the token's key.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
+own_network=yes
 . "$(dirname "$0")/lib.sh"
 drives=yes
 program=openvpn

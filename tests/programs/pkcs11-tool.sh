@@ -36,11 +36,11 @@ iv=000102030405060708090a0b0c0d0e0f
 # The key of the next rows: generated once, so that what is encrypted is the same.
 [[ ! -d $work/tokens.0 ]] || {
 	fresh_token
-	pkcs11-tool --module "$softhsm" "${login[@]:3}" --keygen --key-type aes:32 --id 33 --label aes --sensitive \
+	named pkcs11-tool --module "$softhsm" "${login[@]:3}" --keygen --key-type aes:32 --id 33 --label aes --sensitive \
 		>/dev/null 2>&1
 	pkcs11-tool --module "$softhsm" "${login[@]:3}" --encrypt --mechanism AES-CBC-PAD --iv "$iv" --id 33 \
 		--input-file "$work/hello.txt" --output-file "$work/encrypted" >/dev/null 2>&1
-	rm -rf "$work/tokens.0" && cp -a "$work/tokens" "$work/tokens.0"
+	keep_token
 }
 row aes-encrypt -- "${login[@]}" --encrypt --mechanism AES-CBC-PAD --iv "$iv" --id 33 \
 	--input-file "$work/hello.txt" --output-file encrypted
@@ -63,15 +63,25 @@ row test-ec --vary 's/(EC_POINT: ).*/\1/' -- "${login[@]}" --test-ec --id 31 --k
 row moz-cert -- "${login[@]}" --moz-cert "$work/pki/client.der" --id 31 --key-type RSA:2048
 row fork -- "${tool[@]}" --test-fork
 
-# Three threads, one after the other: the main one waits for its input while the others call.
+# Three threads, one after the other: the main one waits for its input until the two others are through.
 threads() { # MODULE OPTIONS…
+	local i tool status=0
 	mkfifo fifo
-	{ sleep 2.5 && printf hello; } >fifo &
+	exec 3<>fifo
 	pkcs11-tool --module "$1" --token-label clitok --login --pin "$user_pin" --sign --mechanism SHA256-RSA-PKCS \
-		--id 11 --input-file fifo --output-file signature "${@:2}" >printed 2>&1
-	wait
+		--id 11 --input-file fifo --output-file signature "${@:2}" >printed 2>&1 3>&- &
+	tool=$!
+	for ((i = 0; i < 400; i++)); do
+		kill -0 "$tool" 2>/dev/null || break
+		[[ $(grep -c ' returning rv' printed) != 2 || -z $(find "/proc/$tool/fd" -lname '*/fifo') ]] || break
+		sleep 0.05
+	done
+	printf hello >&3
+	exec 3>&-
+	wait "$tool" || status=$?
 	rm fifo
 	sort -o printed printed
+	return "$status"
 }
 row threads -- threads {} --test-threads P1GISLSLT0 --test-threads P2GISLT0
 # SoftHSM2 does not always bear it, with and without us: what is printed and how it ends differs from run to run.

@@ -56,7 +56,7 @@ if [[ -n $module ]]; then
 		"${login[@]}" --keygen --key-type aes:16 --id 07 --label 'AES128 key'
 		"${login[@]}" --keygen --key-type aes:32 --id 08 --label 'AES256 key'
 	} >"$work/token.log" 2>&1 || fail "no token: $(tail -n 3 "$work/token.log")"
-	rm -rf "$work/tokens.0" && cp -a "$work/tokens" "$work/tokens.0"
+	keep_token
 fi
 p11test() { # MODULE
 	"$P11TAPE_SUITES/opensc/ours/p11test" -m "$1" -p "$user_pin" >printed 2>&1 || true

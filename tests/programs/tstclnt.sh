@@ -4,6 +4,7 @@
 # TLS with NSS: tstclnt against servers on this machine, with a client's key in SoftHSM2 and in a softokn of
 # its own, and with certificates of authorities in modules; selfserv with its key in SoftHSM2.
 # shellcheck disable=SC1091,SC2016,SC2034,SC2154 # lib.sh defines, and uses
+own_network=yes
 . "$(dirname "$0")/lib.sh"
 program=tstclnt
 make_nss
@@ -53,7 +54,7 @@ serve() { # MODULE PORT OPTIONS…
 	done
 	for request in / /stop; do
 		printf 'GET %s HTTP/1.0\r\n\r\n' "$request" |
-			timeout 3 openssl s_client -quiet -connect "127.0.0.1:$2" >answer 2>&1 || true
+			timeout 20 openssl s_client -quiet -connect "127.0.0.1:$2" >answer 2>&1 || true
 		grep -q 'HTTP/1.0 200' answer || { kill $! && break; }
 	done
 	wait $! || true
