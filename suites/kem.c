@@ -436,7 +436,7 @@ static void sealed_round_trip(struct check *c)
 	NEED_OK(c, seal(c, &s));
 	EXPECT(c, 279, s.size == sizeof(aes_bytes) && memcmp(s.tag, none, sizeof(none)) != 0,
 	       "%lu bytes are wrapped to %lu, and the tag has its place in the parameter",
-	       sizeof(aes_bytes), s.size);
+	       (unsigned long)sizeof(aes_bytes), (unsigned long)s.size);
 	EXPECT_CODE(c, 279, "C_UnwrapKeyAuthenticated", unseal(c, &s, &key), CKR_OK);
 	if (keying_value(c, key, value, &size))
 		EXPECT(c, 279, size == sizeof(aes_bytes) && memcmp(value, aes_bytes, size) == 0,
