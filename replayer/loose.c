@@ -1989,9 +1989,13 @@ const struct record *loose_missing(uint64_t position)
 		const struct record *record = loose->entries[i].record;
 		if (record->call_at >= position)
 			break;
-		/* At the end, those that others hang in have to have come, too. */
+		/*
+		 * What ends everything ends waits before it returns (PKCS#11 3.1 §5.5.4). At the end, those
+		 * that others hang in have to have come, too.
+		 */
 		if (may_be_missed(&loose->entries[i]) &&
-		    (record->return_at < position || position == UINT64_MAX))
+		    (record->return_at < position || record->function->ends ||
+		     position == UINT64_MAX))
 			return record;
 	}
 	return NULL;

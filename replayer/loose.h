@@ -99,8 +99,8 @@ struct tape_scopes *loose_state(void);
 uint64_t loose_fresh_object(uint64_t session);
 
 /*
- * The first of the calls that changed something and had returned before `position`, and has not come; for
- * UINT64_MAX also of those that did not return.
+ * The first of the calls that changed something and had returned before `position`, or had begun and ends
+ * everything, and has not come; for UINT64_MAX also of those that did not return.
  */
 const struct record *loose_missing(uint64_t position);
 
