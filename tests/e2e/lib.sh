@@ -85,6 +85,12 @@ await() { # PATTERN FILE
 	fail "'$1' did not come: $(tail -n 5 "$2" 2>/dev/null)"
 }
 
+# Whether calls of two threads overlapped. Where none happen to there is one order, which threads that race do not repeat.
+overlapped() { # TRACE
+	"$P11TAPE" fmt "$1" >overlapped.yaml
+	grep -q '^  until:' overlapped.yaml
+}
+
 # Wait for FUNCTION to be the last line of t.yaml, and kill the process that is in it.
 kill_inside() { # PID FUNCTION
 	local try
