@@ -624,10 +624,10 @@ static void mechanism_info(struct check *c)
 	CK_MECHANISM_INFO one, two;
 	memset(&one, 0x00, sizeof(one));
 	memset(&two, 0xff, sizeof(two));
-	CK_RV rv = c->p11->C_GetMechanismInfo(c->slot, row->value, &one);
+	CK_RV rv = c->p11->C_GetMechanismInfo(c->slot, (CK_MECHANISM_TYPE)row->value, &one);
 	if (rv == CKR_FUNCTION_NOT_SUPPORTED)
 		check_skip(c, "C_GetMechanismInfo is not supported");
-	if (target_mechanism(c->target, row->value) == NULL) {
+	if (target_mechanism(c->target, (CK_MECHANISM_TYPE)row->value) == NULL) {
 		if (rv == CKR_OK)
 			DEVIATION(c, 89, "%s is not in the list, and C_GetMechanismInfo knows it",
 			          row->name.text);
@@ -636,7 +636,7 @@ static void mechanism_info(struct check *c)
 		return;
 	}
 	EXPECT_CODE(c, 342, "C_GetMechanismInfo", rv, CKR_OK);
-	NEED_OK(c, c->p11->C_GetMechanismInfo(c->slot, row->value, &two));
+	NEED_OK(c, c->p11->C_GetMechanismInfo(c->slot, (CK_MECHANISM_TYPE)row->value, &two));
 	EXPECT(c, 341, one.ulMinKeySize == two.ulMinKeySize && one.ulMaxKeySize == two.ulMaxKeySize,
 	       "C_GetMechanismInfo does not write the key sizes: they are what was there before");
 	EXPECT(c, 341, one.flags == two.flags,
@@ -678,7 +678,7 @@ static CK_FLAGS possible_flags(unsigned int uses)
 static void mechanism_flags(struct check *c)
 {
 	const struct tape_mechanism *row = c->row->data;
-	const CK_MECHANISM_INFO *info = target_mechanism(c->target, row->value);
+	const CK_MECHANISM_INFO *info = target_mechanism(c->target, (CK_MECHANISM_TYPE)row->value);
 	const CK_FLAGS messages =
 		CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT | CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY;
 	if (info == NULL)

@@ -150,7 +150,7 @@ static void offer(struct dice *dice, struct guard *guard, CK_ATTRIBUTE *to, size
 	static const int steps[] = { -1, 0, 0, 0, 1, 7 };
 	const int step = steps[dice_pick(dice, TAPE_ARRAY_SIZE(steps))] * (int)unit;
 	to->pValue = NULL;
-	to->ulValueLen = dice_roll(dice);
+	to->ulValueLen = (CK_ULONG)dice_roll(dice);
 	if (dice_pick(dice, 4) == 0)
 		return;
 	to->ulValueLen = step < 0 && length < unit ? 0 : (CK_ULONG)((long)length + step);
@@ -181,7 +181,7 @@ size_t object_template(const struct object *object, struct dice *dice, struct gu
 		offer(dice, guard, &list[i], a->inner * sizeof(*list), sizeof(*list));
 		CK_ATTRIBUTE *inner = list[i].pValue;
 		for (size_t j = 0; inner != NULL && j < list[i].ulValueLen / sizeof(*inner); j++) {
-			inner[j].type = dice_roll(dice);
+			inner[j].type = (CK_ATTRIBUTE_TYPE)dice_roll(dice);
 			offer(dice, guard, &inner[j], j < a->inner ? a->inner_lengths[j] : 4, 1);
 		}
 	}
