@@ -583,6 +583,18 @@ void check_unload(struct check *c)
 	c->session = CK_INVALID_HANDLE;
 }
 
+CK_RV check_begin_anew(struct check *c, CK_SESSION_HANDLE *ret_session)
+{
+	CK_RV rv = check_initialize(c);
+	if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+		(void)c->p11->C_Finalize(NULL);
+		rv = check_initialize(c);
+	}
+	if (rv == CKR_OK)
+		rv = c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL, ret_session);
+	return rv;
+}
+
 CK_SESSION_HANDLE check_open(struct check *c, CK_FLAGS flags)
 {
 	CK_SESSION_HANDLE session = CK_INVALID_HANDLE;

@@ -123,6 +123,12 @@ CK_RV check_initialize(struct check *c);
 CK_RV check_finalize(struct check *c);
 void check_unload(struct check *c);
 
+/*
+ * In a forked child, which begins anew (Usage Guide, "Applications and processes"): initialize, and open a
+ * read-only session. Returns what the first call that failed returned.
+ */
+CK_RV check_begin_anew(struct check *c, CK_SESSION_HANDLE *ret_session);
+
 /* Open a session with `flags` beside CKF_SERIAL_SESSION; skips the check where that is refused. */
 CK_SESSION_HANDLE check_open(struct check *c, CK_FLAGS flags);
 

@@ -215,16 +215,8 @@ static void other_process(struct check *c)
 		check_error(c, "no pipe can be made");
 	pid_t child = fork();
 	if (child == 0) {
-		/* A forked child begins anew (Usage Guide, "Applications and processes"). */
 		CK_SESSION_HANDLE session;
-		CK_RV rv = check_initialize(c);
-		if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-			(void)c->p11->C_Finalize(NULL);
-			rv = check_initialize(c);
-		}
-		if (rv == CKR_OK)
-			rv = c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL,
-			                           &session);
+		CK_RV rv = check_begin_anew(c, &session);
 		byte = (char)(rv == CKR_OK);
 		if (write(ready[1], &byte, 1) != 1 || read(go[0], &byte, 1) != 1 || rv != CKR_OK)
 			_exit(2);

@@ -253,14 +253,7 @@ static void other_process(struct check *c)
 	if (child == 0) {
 		CK_SESSION_HANDLE session;
 		CK_SESSION_INFO info;
-		CK_RV rv = check_initialize(c);
-		if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-			(void)c->p11->C_Finalize(NULL);
-			rv = check_initialize(c);
-		}
-		if (rv == CKR_OK)
-			rv = c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL,
-			                           &session);
+		CK_RV rv = check_begin_anew(c, &session);
 		if (rv != CKR_OK || c->p11->C_GetSessionInfo(session, &info) != CKR_OK)
 			_exit(2);
 		_exit(info.state == CKS_RO_PUBLIC_SESSION ? 0 : 1);

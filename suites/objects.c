@@ -73,32 +73,25 @@ void template_remove(struct template *t, CK_ATTRIBUTE_TYPE type)
 	memmove(entry, entry + 1, (size_t)(t->entry + t->count - entry) * sizeof(*entry));
 }
 
+void template_of(struct template *t, const struct template_value *values, size_t count,
+                 bool is_private)
+{
+	template_clear(t);
+	for (size_t i = 0; i < count; i++) {
+		const struct template_value *value = &values[i];
+		if (value->form == VALUE_IS_BYTES)
+			template_bytes(t, value->type, value->bytes, value->number);
+		else if (value->form == VALUE_IS_ULONG)
+			template_ulong(t, value->type, value->number);
+		else
+			template_bool(t, value->type, value->number != 0);
+	}
+	template_text(t, CKA_LABEL, OBJECT_LABEL);
+	template_bool(t, CKA_TOKEN, false);
+	template_bool(t, CKA_PRIVATE, is_private);
+}
+
 /* ---- objects --------------------------------------------------------------------------------- */
-
-/* An attribute of one of the kinds. */
-struct value {
-	CK_ATTRIBUTE_TYPE type;
-	enum { BYTES, ULONG, BOOL } form;
-	CK_ULONG number; /* of ULONG and BOOL; of BYTES, their number */
-	const void *bytes;
-};
-
-#define VALUE_BYTES(type, bytes)                  \
-	{                                         \
-		type, BYTES, sizeof(bytes), bytes \
-	}
-#define VALUE_TEXT(type, text)                      \
-	{                                           \
-		type, BYTES, sizeof(text) - 1, text \
-	}
-#define VALUE_ULONG(type, number)         \
-	{                                 \
-		type, ULONG, number, NULL \
-	}
-#define VALUE_TRUE(type)            \
-	{                           \
-		type, BOOL, 1, NULL \
-	}
 
 static const CK_BYTE secret_value[32] = "p11tape check, a secret of 32 by";
 static const CK_BYTE aes_value[16] = "p11tape 16 bytes";
@@ -109,13 +102,13 @@ static const CK_BYTE subject[] = { 0x30, 0x18, 0x31, 0x16, 0x30, 0x14, 0x06, 0x0
 	                           'p',  'e',  ' ',  'c',  'h',  'e',  'c',  'k' };
 static const CK_BYTE serial[] = { 0x02, 0x01, 0x01 };
 
-static const struct value data[] = {
+static const struct template_value data[] = {
 	VALUE_ULONG(CKA_CLASS, CKO_DATA),
 	VALUE_TEXT(CKA_APPLICATION, "p11tape"),
 	VALUE_TEXT(CKA_VALUE, "what a data object holds"),
 };
 
-static const struct value certificate[] = {
+static const struct template_value certificate[] = {
 	VALUE_ULONG(CKA_CLASS, CKO_CERTIFICATE),
 	VALUE_ULONG(CKA_CERTIFICATE_TYPE, CKC_X_509),
 	VALUE_BYTES(CKA_ID, id),
@@ -125,47 +118,47 @@ static const struct value certificate[] = {
 	VALUE_BYTES(CKA_VALUE, certificate_value),
 };
 
-static const struct value secret[] = {
+static const struct template_value secret[] = {
 	VALUE_ULONG(CKA_CLASS, CKO_SECRET_KEY),
 	VALUE_ULONG(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_VALUE, secret_value),
-	VALUE_TRUE(CKA_SIGN),
-	VALUE_TRUE(CKA_VERIFY),
-	VALUE_TRUE(CKA_DERIVE),
-	VALUE_TRUE(CKA_EXTRACTABLE),
-	{ CKA_SENSITIVE, BOOL, 0, NULL },
+	VALUE_BOOL(CKA_SIGN, 1),
+	VALUE_BOOL(CKA_VERIFY, 1),
+	VALUE_BOOL(CKA_DERIVE, 1),
+	VALUE_BOOL(CKA_EXTRACTABLE, 1),
+	VALUE_BOOL(CKA_SENSITIVE, 0),
 };
 
-static const struct value aes[] = {
+static const struct template_value aes[] = {
 	VALUE_ULONG(CKA_CLASS, CKO_SECRET_KEY),
 	VALUE_ULONG(CKA_KEY_TYPE, CKK_AES),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_VALUE, aes_value),
-	VALUE_TRUE(CKA_ENCRYPT),
-	VALUE_TRUE(CKA_DECRYPT),
-	VALUE_TRUE(CKA_WRAP),
-	VALUE_TRUE(CKA_UNWRAP),
-	VALUE_TRUE(CKA_SIGN),
-	VALUE_TRUE(CKA_VERIFY),
-	VALUE_TRUE(CKA_DERIVE),
-	VALUE_TRUE(CKA_EXTRACTABLE),
-	{ CKA_SENSITIVE, BOOL, 0, NULL },
+	VALUE_BOOL(CKA_ENCRYPT, 1),
+	VALUE_BOOL(CKA_DECRYPT, 1),
+	VALUE_BOOL(CKA_WRAP, 1),
+	VALUE_BOOL(CKA_UNWRAP, 1),
+	VALUE_BOOL(CKA_SIGN, 1),
+	VALUE_BOOL(CKA_VERIFY, 1),
+	VALUE_BOOL(CKA_DERIVE, 1),
+	VALUE_BOOL(CKA_EXTRACTABLE, 1),
+	VALUE_BOOL(CKA_SENSITIVE, 0),
 };
 
-static const struct value rsa_public[] = {
+static const struct template_value rsa_public[] = {
 	VALUE_ULONG(CKA_CLASS, CKO_PUBLIC_KEY),
 	VALUE_ULONG(CKA_KEY_TYPE, CKK_RSA),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_MODULUS, rsa_modulus),
 	VALUE_BYTES(CKA_PUBLIC_EXPONENT, rsa_public_exponent),
-	VALUE_TRUE(CKA_ENCRYPT),
-	VALUE_TRUE(CKA_VERIFY),
-	VALUE_TRUE(CKA_VERIFY_RECOVER),
-	VALUE_TRUE(CKA_WRAP),
+	VALUE_BOOL(CKA_ENCRYPT, 1),
+	VALUE_BOOL(CKA_VERIFY, 1),
+	VALUE_BOOL(CKA_VERIFY_RECOVER, 1),
+	VALUE_BOOL(CKA_WRAP, 1),
 };
 
-static const struct value rsa_private[] = {
+static const struct template_value rsa_private[] = {
 	VALUE_ULONG(CKA_CLASS, CKO_PRIVATE_KEY),
 	VALUE_ULONG(CKA_KEY_TYPE, CKK_RSA),
 	VALUE_BYTES(CKA_ID, id),
@@ -178,39 +171,39 @@ static const struct value rsa_private[] = {
 	VALUE_BYTES(CKA_EXPONENT_1, rsa_exponent1),
 	VALUE_BYTES(CKA_EXPONENT_2, rsa_exponent2),
 	VALUE_BYTES(CKA_COEFFICIENT, rsa_coefficient),
-	VALUE_TRUE(CKA_DECRYPT),
-	VALUE_TRUE(CKA_SIGN),
-	VALUE_TRUE(CKA_SIGN_RECOVER),
-	VALUE_TRUE(CKA_UNWRAP),
-	VALUE_TRUE(CKA_EXTRACTABLE),
-	{ CKA_SENSITIVE, BOOL, 0, NULL },
+	VALUE_BOOL(CKA_DECRYPT, 1),
+	VALUE_BOOL(CKA_SIGN, 1),
+	VALUE_BOOL(CKA_SIGN_RECOVER, 1),
+	VALUE_BOOL(CKA_UNWRAP, 1),
+	VALUE_BOOL(CKA_EXTRACTABLE, 1),
+	VALUE_BOOL(CKA_SENSITIVE, 0),
 };
 
-static const struct value ec_public[] = {
+static const struct template_value ec_public[] = {
 	VALUE_ULONG(CKA_CLASS, CKO_PUBLIC_KEY),
 	VALUE_ULONG(CKA_KEY_TYPE, CKK_EC),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_EC_PARAMS, ec_params),
 	VALUE_BYTES(CKA_EC_POINT, ec_point),
-	VALUE_TRUE(CKA_VERIFY),
+	VALUE_BOOL(CKA_VERIFY, 1),
 };
 
-static const struct value ec_private[] = {
+static const struct template_value ec_private[] = {
 	VALUE_ULONG(CKA_CLASS, CKO_PRIVATE_KEY),
 	VALUE_ULONG(CKA_KEY_TYPE, CKK_EC),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_SUBJECT, subject),
 	VALUE_BYTES(CKA_EC_PARAMS, ec_params),
 	VALUE_BYTES(CKA_VALUE, ec_value),
-	VALUE_TRUE(CKA_SIGN),
-	VALUE_TRUE(CKA_DERIVE),
-	VALUE_TRUE(CKA_EXTRACTABLE),
-	{ CKA_SENSITIVE, BOOL, 0, NULL },
+	VALUE_BOOL(CKA_SIGN, 1),
+	VALUE_BOOL(CKA_DERIVE, 1),
+	VALUE_BOOL(CKA_EXTRACTABLE, 1),
+	VALUE_BOOL(CKA_SENSITIVE, 0),
 };
 
 static const struct {
 	const char *name;
-	const struct value *values;
+	const struct template_value *values;
 	size_t count;
 } kinds[OBJECT_KINDS] = {
 #define KIND(name, values)                            \
@@ -235,22 +228,10 @@ const char *object_name(enum object_kind kind)
 
 void object_template(const struct check *c, struct template *t, enum object_kind kind)
 {
-	bool user = check_needs(c->row, NEED_USER);
-	template_clear(t);
-	for (size_t i = 0; i < kinds[kind].count; i++) {
-		const struct value *value = &kinds[kind].values[i];
-		if (value->form == BYTES)
-			template_bytes(t, value->type, value->bytes, value->number);
-		else if (value->form == ULONG)
-			template_ulong(t, value->type, value->number);
-		else
-			template_bool(t, value->type, value->number != 0);
-	}
-	template_text(t, CKA_LABEL, OBJECT_LABEL);
-	template_bool(t, CKA_TOKEN, false);
-	template_bool(t, CKA_PRIVATE,
-	              user && (kind == OBJECT_SECRET || kind == OBJECT_AES ||
-	                       kind == OBJECT_RSA_PRIVATE || kind == OBJECT_EC_PRIVATE));
+	template_of(t, kinds[kind].values, kinds[kind].count,
+	            check_needs(c->row, NEED_USER) &&
+	                    (kind == OBJECT_SECRET || kind == OBJECT_AES ||
+	                     kind == OBJECT_RSA_PRIVATE || kind == OBJECT_EC_PRIVATE));
 }
 
 /* ---- where keys can only be generated -------------------------------------------------------- */

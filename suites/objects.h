@@ -40,6 +40,35 @@ void template_guarded(struct check *c, struct template *t, CK_ATTRIBUTE_TYPE typ
                       const void *bytes, size_t size);
 void template_text(struct template *t, CK_ATTRIBUTE_TYPE type, const char *text);
 
+/* A row of a table of attributes. */
+struct template_value {
+	CK_ATTRIBUTE_TYPE type;
+	enum { VALUE_IS_BYTES, VALUE_IS_ULONG, VALUE_IS_BOOL } form;
+	CK_ULONG number; /* of ULONG and BOOL; of BYTES, their number */
+	const void *bytes;
+};
+
+#define VALUE_BYTES(type, bytes)                           \
+	{                                                  \
+		type, VALUE_IS_BYTES, sizeof(bytes), bytes \
+	}
+#define VALUE_TEXT(type, text)                               \
+	{                                                    \
+		type, VALUE_IS_BYTES, sizeof(text) - 1, text \
+	}
+#define VALUE_ULONG(type, number)                  \
+	{                                          \
+		type, VALUE_IS_ULONG, number, NULL \
+	}
+#define VALUE_BOOL(type, number)                  \
+	{                                         \
+		type, VALUE_IS_BOOL, number, NULL \
+	}
+
+/* Begin with what a table says, for a session object with the label OBJECT_LABEL. */
+void template_of(struct template *t, const struct template_value *values, size_t count,
+                 bool is_private);
+
 void template_remove(struct template *t, CK_ATTRIBUTE_TYPE type);
 CK_ATTRIBUTE *template_find(struct template *t, CK_ATTRIBUTE_TYPE type);
 

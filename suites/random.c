@@ -142,14 +142,7 @@ static void processes_differ(struct check *c)
 		check_error(c, "no pipe can be made");
 	pid_t child = fork();
 	if (child == 0) {
-		CK_RV rv = check_initialize(c);
-		if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-			(void)c->p11->C_Finalize(NULL);
-			rv = check_initialize(c);
-		}
-		if (rv == CKR_OK)
-			rv = c->p11->C_OpenSession(c->slot, CKF_SERIAL_SESSION, NULL, NULL,
-			                           &c->session);
+		CK_RV rv = check_begin_anew(c, &c->session);
 		if (rv == CKR_OK)
 			rv = c->p11->C_GenerateRandom(c->session, two, sizeof(two));
 		_exit(rv == CKR_OK && write(ends[1], two, sizeof(two)) == sizeof(two) ? 0 : 2);

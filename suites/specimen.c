@@ -7,25 +7,6 @@
 
 /* ---- specimens ------------------------------------------------------------------------------- */
 
-struct specimen_value {
-	CK_ATTRIBUTE_TYPE type;
-	enum { BYTES, ULONG, BOOL } form;
-	CK_ULONG number; /* of ULONG and BOOL; of BYTES, their number */
-	const void *bytes;
-};
-
-#define VALUE_BYTES(type, bytes)                  \
-	{                                         \
-		type, BYTES, sizeof(bytes), bytes \
-	}
-#define VALUE_ULONG(type, number)         \
-	{                                 \
-		type, ULONG, number, NULL \
-	}
-#define VALUE_BOOL(type, number)         \
-	{                                \
-		type, BOOL, number, NULL \
-	}
 #define VALUE_KEY(class, key) VALUE_ULONG(CKA_CLASS, class), VALUE_ULONG(CKA_KEY_TYPE, key)
 #define VALUE_OPEN VALUE_BOOL(CKA_SENSITIVE, 0), VALUE_BOOL(CKA_EXTRACTABLE, 1)
 
@@ -36,19 +17,19 @@ static const CK_BYTE des3_value[24] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd
 	                                0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23 };
 static const CK_BYTE aes256_value[32] = "p11tape, a key for AES of 256 bi";
 
-static const struct specimen_value aes256[] = {
+static const struct template_value aes256[] = {
 	VALUE_KEY(CKO_SECRET_KEY, CKK_AES),   VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_VALUE, aes256_value), VALUE_BOOL(CKA_ENCRYPT, 1),
 	VALUE_BOOL(CKA_DECRYPT, 1),           VALUE_OPEN,
 };
 
-static const struct specimen_value des3[] = {
+static const struct template_value des3[] = {
 	VALUE_KEY(CKO_SECRET_KEY, CKK_DES3), VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_VALUE, des3_value),  VALUE_BOOL(CKA_ENCRYPT, 1),
 	VALUE_BOOL(CKA_DECRYPT, 1),          VALUE_OPEN,
 };
 
-static const struct specimen_value hmac[] = {
+static const struct template_value hmac[] = {
 	VALUE_KEY(CKO_SECRET_KEY, CKK_SHA256_HMAC),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_VALUE, aes256_value),
@@ -58,7 +39,7 @@ static const struct specimen_value hmac[] = {
 };
 
 /* Of the private key's numbers, those without which it is none (§6.1.3). */
-static const struct specimen_value rsa_minimal[] = {
+static const struct template_value rsa_minimal[] = {
 	VALUE_KEY(CKO_PRIVATE_KEY, CKK_RSA),
 	VALUE_BYTES(CKA_MODULUS, rsa_modulus),
 	VALUE_BYTES(CKA_PUBLIC_EXPONENT, rsa_public_exponent),
@@ -66,7 +47,7 @@ static const struct specimen_value rsa_minimal[] = {
 	VALUE_OPEN,
 };
 
-static const struct specimen_value ed25519_public[] = {
+static const struct template_value ed25519_public[] = {
 	VALUE_KEY(CKO_PUBLIC_KEY, CKK_EC_EDWARDS),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_EC_PARAMS, ed25519_params),
@@ -74,7 +55,7 @@ static const struct specimen_value ed25519_public[] = {
 	VALUE_BOOL(CKA_VERIFY, 1),
 };
 
-static const struct specimen_value ed25519_private[] = {
+static const struct template_value ed25519_private[] = {
 	VALUE_KEY(CKO_PRIVATE_KEY, CKK_EC_EDWARDS),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_EC_PARAMS, ed25519_params),
@@ -83,14 +64,14 @@ static const struct specimen_value ed25519_private[] = {
 	VALUE_OPEN,
 };
 
-static const struct specimen_value x25519_public[] = {
+static const struct template_value x25519_public[] = {
 	VALUE_KEY(CKO_PUBLIC_KEY, CKK_EC_MONTGOMERY),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_EC_PARAMS, x25519_params),
 	VALUE_BYTES(CKA_EC_POINT, x25519_point),
 };
 
-static const struct specimen_value x25519_private[] = {
+static const struct template_value x25519_private[] = {
 	VALUE_KEY(CKO_PRIVATE_KEY, CKK_EC_MONTGOMERY),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_EC_PARAMS, x25519_params),
@@ -99,14 +80,14 @@ static const struct specimen_value x25519_private[] = {
 	VALUE_OPEN,
 };
 
-static const struct specimen_value dsa_public[] = {
+static const struct template_value dsa_public[] = {
 	VALUE_KEY(CKO_PUBLIC_KEY, CKK_DSA),  VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_PRIME, group_prime), VALUE_BYTES(CKA_SUBPRIME, group_subprime),
 	VALUE_BYTES(CKA_BASE, group_base),   VALUE_BYTES(CKA_VALUE, group_public),
 	VALUE_BOOL(CKA_VERIFY, 1),
 };
 
-static const struct specimen_value dsa_private[] = {
+static const struct template_value dsa_private[] = {
 	VALUE_KEY(CKO_PRIVATE_KEY, CKK_DSA),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_PRIME, group_prime),
@@ -117,20 +98,20 @@ static const struct specimen_value dsa_private[] = {
 	VALUE_OPEN,
 };
 
-static const struct specimen_value dsa_domain[] = {
+static const struct template_value dsa_domain[] = {
 	VALUE_KEY(CKO_DOMAIN_PARAMETERS, CKK_DSA),
 	VALUE_BYTES(CKA_PRIME, group_prime),
 	VALUE_BYTES(CKA_SUBPRIME, group_subprime),
 	VALUE_BYTES(CKA_BASE, group_base),
 };
 
-static const struct specimen_value dh_public[] = {
+static const struct template_value dh_public[] = {
 	VALUE_KEY(CKO_PUBLIC_KEY, CKK_DH),    VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_PRIME, group_prime),  VALUE_BYTES(CKA_BASE, group_base),
 	VALUE_BYTES(CKA_VALUE, group_public),
 };
 
-static const struct specimen_value dh_private[] = {
+static const struct template_value dh_private[] = {
 	VALUE_KEY(CKO_PRIVATE_KEY, CKK_DH),
 	VALUE_BYTES(CKA_ID, id),
 	VALUE_BYTES(CKA_PRIME, group_prime),
@@ -140,7 +121,7 @@ static const struct specimen_value dh_private[] = {
 	VALUE_OPEN,
 };
 
-static const struct specimen_value dh_domain[] = {
+static const struct template_value dh_domain[] = {
 	VALUE_KEY(CKO_DOMAIN_PARAMETERS, CKK_DH),
 	VALUE_BYTES(CKA_PRIME, group_prime),
 	VALUE_BYTES(CKA_BASE, group_base),
@@ -196,21 +177,9 @@ void specimen_template(const struct check *c, struct template *t, size_t which)
 		object_template(c, t, specimen->kind);
 		return;
 	}
-	template_clear(t);
-	for (size_t i = 0; i < specimen->value_count; i++) {
-		const struct specimen_value *value = &specimen->values[i];
-		if (value->form == BYTES)
-			template_bytes(t, value->type, value->bytes, value->number);
-		else if (value->form == ULONG)
-			template_ulong(t, value->type, value->number);
-		else
-			template_bool(t, value->type, value->number != 0);
-	}
-	template_text(t, CKA_LABEL, OBJECT_LABEL);
-	template_bool(t, CKA_TOKEN, false);
-	template_bool(t, CKA_PRIVATE,
-	              check_needs(c->row, NEED_USER) &&
-	                      (specimen->class & (SPECIMEN_PRIVATE | SPECIMEN_SECRET)) != 0);
+	template_of(t, specimen->values, specimen->value_count,
+	            check_needs(c->row, NEED_USER) &&
+	                    (specimen->class & (SPECIMEN_PRIVATE | SPECIMEN_SECRET)) != 0);
 }
 
 /* What a specimen's template has is known by building one. */

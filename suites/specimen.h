@@ -36,13 +36,11 @@ enum specimen_family {
 	FAMILY_FIXED = 1 << 5   /* CKA_VALUE, of one length: no CKA_VALUE_LEN */
 };
 
-struct specimen_value;
-
 struct specimen {
 	const char *name;
 	unsigned int class, family;
 	enum object_kind kind; /* OBJECT_KINDS: what follows is its template */
-	const struct specimen_value *values;
+	const struct template_value *values;
 	size_t value_count;
 	bool is_full; /* families try all of its attributes; of others, those of its key type */
 };
