@@ -615,7 +615,7 @@ static int run(struct options *options, const struct check_row *const *rows, siz
 	report->target = &options->target;
 	report->evidence = options->run.evidence;
 	report->show_calls = show_calls;
-	report->total = count * options->repeat;
+	report->total = count * (size_t)options->repeat;
 	report->to = options->output == NULL ? stdout : fopen(options->output, "we");
 	if (report->to == NULL) {
 		tape_cli_fail("%s cannot be written: %s", options->output, strerror(errno));

@@ -6,6 +6,7 @@
 #define TEST_DICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* SplitMix64. */
@@ -18,9 +19,9 @@ static inline uint64_t roll(uint64_t *dice)
 }
 
 /* A number below `limit`, which is not 0. */
-static inline uint64_t roll_below(uint64_t *dice, uint64_t limit)
+static inline size_t roll_below(uint64_t *dice, size_t limit)
 {
-	return roll(dice) % limit;
+	return (size_t)(roll(dice) % limit);
 }
 
 static inline bool roll_percent(uint64_t *dice, unsigned int percent)

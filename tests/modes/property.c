@@ -119,7 +119,7 @@ struct random_calls {
 
 #define CALL(name, ...) (((CK_##name)r->module.functions[TAPE_FN_##name])(__VA_ARGS__))
 
-static uint64_t below(struct random_calls *r, uint64_t limit)
+static size_t below(struct random_calls *r, size_t limit)
 {
 	return roll_below(&r->dice, limit);
 }

@@ -192,7 +192,7 @@ static void read_one_by_one(size_t object)
 	for (size_t i = 0; i < tape_attribute_count; i++) {
 		if (!is_read(i))
 			continue;
-		CK_ATTRIBUTE one = { tape_attributes[i].value, NULL, 0 };
+		CK_ATTRIBUTE one = { (CK_ATTRIBUTE_TYPE)tape_attributes[i].value, NULL, 0 };
 		tape_arena_reset(&arena);
 		for (int turn = 0; turn < 2; turn++) {
 			struct one_call call = CALL(GetAttributeValue, session,
@@ -222,7 +222,8 @@ static void read_at_once(size_t object)
 	guard_reset(&guard);
 	for (size_t i = 0; i < tape_attribute_count; i++)
 		if (is_read(i))
-			list[count++] = (CK_ATTRIBUTE){ tape_attributes[i].value, NULL, 0 };
+			list[count++] = (CK_ATTRIBUTE){ (CK_ATTRIBUTE_TYPE)tape_attributes[i].value,
+				                        NULL, 0 };
 	for (int turn = 0; turn < 2; turn++) {
 		struct one_call call = CALL(GetAttributeValue, session, objects[object].handle,
 		                            (uintptr_t)list, count);
@@ -253,7 +254,8 @@ static CK_ULONG any_template(size_t object, CK_ATTRIBUTE *list, CK_ULONG most)
 		bool has = length != CK_UNAVAILABLE_INFORMATION;
 		if (!is_read(row) || (!has && dice_pick(&dice, 12) != 0))
 			continue;
-		list[i] = (CK_ATTRIBUTE){ tape_attributes[row].value, NULL, dice_roll(&dice) };
+		list[i] = (CK_ATTRIBUTE){ (CK_ATTRIBUTE_TYPE)tape_attributes[row].value, NULL,
+			                  (CK_ULONG)dice_roll(&dice) };
 		if (tape_attributes[row].type != TAPE_A_TEMPLATE && dice_pick(&dice, 4) != 0) {
 			static const int steps[] = { 0, 0, 0, 1, 100, -1 };
 			const int step = steps[dice_pick(&dice, TAPE_ARRAY_SIZE(steps))];
@@ -401,7 +403,8 @@ static void compare_search(void)
 		if (!is_read(row) || objects[object].lengths[row] > MAX_VALUE ||
 		    tape_attributes[row].type == TAPE_A_TEMPLATE)
 			continue;
-		*one = (CK_ATTRIBUTE){ tape_attributes[row].value, values[count], MAX_VALUE };
+		*one = (CK_ATTRIBUTE){ (CK_ATTRIBUTE_TYPE)tape_attributes[row].value, values[count],
+			               MAX_VALUE };
 		if (p11->C_GetAttributeValue(session, objects[object].handle, one, 1) == CKR_OK)
 			count++;
 	}
@@ -587,7 +590,8 @@ static size_t compare_mechanisms(void)
 	for (size_t i = 0; i < tape_mechanism_count; i++) {
 		CK_MECHANISM_INFO info;
 		struct facts_answer answer;
-		call = CALL(GetMechanismInfo, slot, tape_mechanisms[i].value, (uintptr_t)&info);
+		call = CALL(GetMechanismInfo, slot, (CK_MECHANISM_TYPE)tape_mechanisms[i].value,
+		            (uintptr_t)&info);
 		tape_arena_reset(&arena);
 		capture(&call);
 		const bool known = facts_answer(&ways[0].facts, &moment, call.function, call.in,

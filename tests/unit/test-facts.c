@@ -468,7 +468,7 @@ static void learn_search(struct dice *dice, uint64_t session, CK_ATTRIBUTE *list
 		CK_ULONG given = 0;
 		call = finding(some, 1 + dice_pick(dice, 5), &given);
 		for (; at < found && given < call.words[2]; given++)
-			some[given] = members[at++];
+			some[given] = (CK_OBJECT_HANDLE)members[at++];
 		capture_return(&call, CKR_OK);
 		facts_learn(&facts, &moment, call.function, call.in, call.out, CKR_OK);
 		if (given == 0 || (!to_its_end && dice_pick(dice, 2)))
@@ -584,7 +584,7 @@ static void learn_label(const struct facts_moment *moment, const uint64_t *membe
 	for (int turn = 0; turn <= (int)end; turn++) {
 		call = finding(some, 4, &given);
 		for (given = 0; turn == 0 && given < count; given++)
-			some[given] = members[given];
+			some[given] = (CK_OBJECT_HANDLE)members[given];
 		capture_return(&call, CKR_OK);
 		facts_learn(&facts, moment, call.function, call.in, call.out, CKR_OK);
 	}
@@ -734,7 +734,7 @@ static void searches_are_gone_on_with(void **state)
 		facts_served(&facts, &moment, call.function, call.in, call.out, CKR_OK);
 		call = finding(some, 1, &given);
 		given = 1;
-		some[0] = first;
+		some[0] = (CK_OBJECT_HANDLE)first;
 		capture_return(&call, CKR_OK);
 		facts_served(&facts, &moment, call.function, call.in, call.out, CKR_OK);
 		call = finding(some, 3, &given);

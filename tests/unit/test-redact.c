@@ -532,7 +532,8 @@ static void plant_fields(struct cage *c, const struct tape_mechanism *row,
 			if (planted.met <= wanted)
 				return;
 			done[record] = true;
-			CK_MECHANISM mechanism = { row->value, memory, tape_records[record].size };
+			CK_MECHANISM mechanism = { (CK_MECHANISM_TYPE)row->value, memory,
+				                   tape_records[record].size };
 			uintptr_t words[TAPE_MAX_WORDS] = { 1, (uintptr_t)&mechanism };
 			snprintf(c->what, sizeof(c->what), "%s, %s, secret %zu", row->name.text,
 			         tape_records[record].name.text, wanted);
