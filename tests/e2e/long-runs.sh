@@ -23,14 +23,9 @@ calls() { "$P11TAPE" validate "$1" | sed -n 's/.*: \([0-9]*\) calls.*/\1/p'; }
 # Sixteen threads, whose calls begin in one file and return in another.
 run direct "$threads" "$softhsm" 16 50
 run once "$P11TAPE" record -o once.yaml -- "$threads" "$softhsm" 16 50
-for try in {1..50}; do
-	rm -f parts*.yaml
-	run parts "$P11TAPE" record --rotate 20K -o parts.yaml -- "$threads" "$softhsm" 16 50
-	same 'the run in parts' direct.out parts.out
-	whole parts >all.yaml
-	! overlapped all.yaml || break
-done
-overlapped all.yaml || fail "no calls overlapped in $try recordings"
+run parts "$P11TAPE" record --rotate 20K -o parts.yaml -- "$threads" "$softhsm" 16 50
+same 'the run in parts' direct.out parts.out
+whole parts >all.yaml
 [[ -e parts.part5.yaml ]] || fail "there are not enough parts: $(ls)"
 for part in parts.part*.yaml; do
 	"$P11TAPE" validate "$part" >said || fail "$part: $(<said)"
