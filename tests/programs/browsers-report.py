@@ -43,9 +43,10 @@ def name(entry):
 
 
 def reads(calls):
-    """Attributes that are asked for several at a time, and those of them that were not there."""
+    """Attributes that are asked for several at a time, those of them that were not there, and those left as they were."""
     several = collections.Counter()
     missing = collections.defaultdict(collections.Counter)
+    left = collections.defaultdict(collections.Counter)
     for call in calls:
         template = call.get("in", {}).get("pTemplate")
         if call["call"] != "C_GetAttributeValue" or not isinstance(template, list) or len(template) < 2:
@@ -57,7 +58,13 @@ def reads(calls):
         for entry, answer in zip(template, call.get("out", {}).get("pTemplate") or []):
             if answer.get("len") == "unavailable":
                 missing[key][name(entry)] += 1
-    return several, missing
+            elif answer.get("same"):
+                left[key][name(entry)] += 1
+    return several, missing, left
+
+
+def times(attributes):
+    return ", ".join(f"{attribute} ({n})" for attribute, n in attributes.items())
 
 
 def searches(calls):
@@ -82,9 +89,14 @@ def lost_trust(row):
         "",
         "A server sends its authority's certificate along; p11-kit-trust has the trust object for it, in which",
         "CKA_NSS_TRUST_CLIENT_AUTH is not there, as in Mozilla's own. Directly the page loads. Behind a module that stops at the",
-        f"attribute which is not there (`MUTANT=partial_reads_lost`) Firefox shows a warning instead of it (`{said}`):",
-        "without CKA_NSS_CERT_SHA1_HASH the object is not for that certificate. Replayed with neither of the two modules there it",
-        "shows the same picture again. Of the two recordings `p11tape diff` says",
+        "attribute which is not there (`MUTANT=partial_reads_lost`) Firefox takes no hash for that certificate, and in the picture",
+        "is its warning (\"Be careful. Something doesn't look right.\"). The error is",
+        "",
+        "```",
+        said,
+        "```",
+        "",
+        "Replayed with neither of the two modules there it shows the same picture again. Of the two recordings `p11tape diff` says",
         "",
         "```",
         first,
@@ -103,29 +115,31 @@ def main():
         "one, is content; what must be signed anew a test key signs (`--key`). Without the module the page does not load.",
         "",
     ]
-    rows = sorted(path for path in (directory / "rows").iterdir() if (path / "trace.yaml").exists())
-    text += ["| browser | module has | calls | threads | processes | searches | reads of several attributes |",
-             "| --- | --- | --- | --- | --- | --- | --- |"]
+    rows = [directory / "rows" / f"{browser}-{scenario}" for browser in ("chromium", "firefox") for scenario in SCENARIOS]
+    rows = [row for row in rows if (row / "trace.yaml").exists()]
+    text += ["| browser | module has | calls | threads | processes | searches | reads of several attributes "
+             "| attributes of them not there |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     details = []
     for row in rows:
         browser, scenario = row.name.split("-", 1)
         traces = [row / "trace.yaml"] + sorted(row.glob("trace.[0-9]*.yaml"))
         calls, threads = read(traces)
-        several, missing = reads(calls)
+        several, missing, left = reads(calls)
         found = searches(calls)
         program = version("firefox-esr" if browser == "firefox" else browser)
         text.append(f"| {program} | {SCENARIOS[scenario]} | {len(calls)} | {threads} | {len(traces)} "
-                    f"| {sum(found.values())} | {sum(several.values())} |")
+                    f"| {sum(found.values())} | {sum(several.values())} "
+                    f"| {sum(sum(each.values()) for each in missing.values())} |")
         details += ["", f"## {program}: {SCENARIOS[scenario]}", "", "| times | function |", "| ---: | --- |"]
         for function, count in collections.Counter(call["call"] for call in calls).most_common():
             details.append(f"| {count} | {function} |")
         details += ["", "| times | searches for |", "| ---: | --- |"]
         details += [f"| {count} | {what} |" for what, count in found.most_common(12)]
         if several:
-            details += ["", "| times | attributes read in one call | not there |", "| ---: | --- | --- |"]
+            details += ["", "| times | attributes read in one call | not there | left as it was |",
+                        "| ---: | --- | --- | --- |"]
             for key, count in several.most_common(12):
-                gone = ", ".join(f"{attribute} ({n} times)" for attribute, n in missing[key].items()) or ""
-                details.append(f"| {count} | {', '.join(key)} | {gone} |")
+                details.append(f"| {count} | {', '.join(key)} | {times(missing[key])} | {times(left[key])} |")
     text += lost_trust(directory / "rows" / "firefox-lost")
     page.write_text("\n".join(text + details) + "\n")
 

@@ -13,6 +13,14 @@ import subprocess
 import sys
 import time
 
+# Which pictures of a page are there, in its elements' own trees too.
+PICTURES = """
+const pictures = root => [...root.querySelectorAll("*")].flatMap(element =>
+	[...(element.localName == "img" ? [element] : []), ...(element.shadowRoot ? pictures(element.shadowRoot) : [])]);
+return pictures(document).map(picture => picture.complete && picture.naturalWidth > 0);
+"""
+WHY = "return document.getFailedCertSecurityInfo().errorCodeString"
+
 
 class Marionette:
     """Packets are LENGTH:JSON; a command is [0, number, name, parameters], its answer [1, number, error, result]."""
@@ -36,6 +44,12 @@ class Marionette:
         _, _, error, result = self.receive()
         return error, result
 
+    def run(self, script):
+        error, result = self.tell("WebDriver:ExecuteScript", script=script, args=[])
+        if error:
+            sys.exit(f"{error['error']}: {error['message']}")
+        return result["value"]
+
 
 def port_of(firefox, profile):
     """Firefox writes there where it listens, once it does."""
@@ -47,22 +61,30 @@ def port_of(firefox, profile):
     sys.exit(f"Firefox ended with {firefox.returncode}")
 
 
-def main():
-    profile, url, picture = sys.argv[1:]
-    firefox = subprocess.Popen(["firefox-esr", "--headless", "--no-remote", "--marionette", "--profile", profile],
-                               stdout=sys.stderr)
+def look_at(firefox, profile, url, picture):
     marionette = Marionette(port_of(firefox, profile))
     marionette.tell("WebDriver:NewSession")
     marionette.tell("WebDriver:SetWindowRect", width=700, height=700)
     error, _ = marionette.tell("WebDriver:Navigate", url=url)
+    if error:
+        # A warning counts as loaded before its picture is there.
+        while not (there := marionette.run(PICTURES)) or not all(there):
+            time.sleep(0.05)
+        print(error["error"], marionette.run(WHY))
     _, shown = marionette.tell("WebDriver:TakeScreenshot", full=False)
     pathlib.Path(picture).write_bytes(base64.b64decode(shown["value"]))
-    if error:
-        why = "return document.getFailedCertSecurityInfo().errorCodeString"
-        _, code = marionette.tell("WebDriver:ExecuteScript", script=why, args=[])
-        print(error["error"], code and code["value"])
     marionette.tell("Marionette:Quit", flags=["eForceQuit"])
     firefox.wait()
+
+
+def main():
+    profile, url, picture = sys.argv[1:]
+    firefox = subprocess.Popen(["firefox-esr", "--headless", "--no-remote", "--marionette", "--profile", profile],
+                               stdout=sys.stderr)
+    try:
+        look_at(firefox, profile, url, picture)
+    finally:
+        firefox.kill()
 
 
 if __name__ == "__main__":
