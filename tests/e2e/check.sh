@@ -76,12 +76,15 @@ done
 run seen env P11TAPE_SO_PIN=12345678 "$P11TAPE" check -m "$mock" --direct -v --wrong-pins 1 'login/*-pin/*'
 ! grep -q 'wrong PINs were presented' seen.out || fail "wrong PINs that are forgiven: $(<seen.out)"
 
-# Nothing is left in the token, not even of a module that keeps session objects.
+# Nothing is left in the token, not even of a module that keeps session objects. (No shim is built for a sanitizer.)
+shim=$P11TAPE_BUILD_DIR/tests/mutant-shim.so
 kept() { pkcs11-tool --module "$softhsm" --login --pin 1234 --list-objects 2>/dev/null | grep -c 'p11tape' || true; }
-run kept env MUTANT=create_on_token MUTANT_MODULE="$softhsm" "$P11TAPE" check -m "$P11TAPE_BUILD_DIR/tests/mutant-shim.so" \
-	'create/default/data/*' 'lifecycle/*/data*' 'destroy/session-object*'
-grep -q 'CKA_TOKEN, which the template omits, is 1' kept.out || fail "session objects that are kept: $(<kept.out)"
-[[ $(kept) == 0 ]] || fail "$(kept) objects are left in the token"
+if [[ -e $shim || -z ${LD_PRELOAD:-} ]]; then
+	run kept env MUTANT=create_on_token MUTANT_MODULE="$softhsm" "$P11TAPE" check -m "$shim" \
+		'create/default/data/*' 'lifecycle/*/data*' 'destroy/session-object*'
+	grep -q 'CKA_TOKEN, which the template omits, is 1' kept.out || fail "session objects that are kept: $(<kept.out)"
+	[[ $(kept) == 0 ]] || fail "$(kept) objects are left in the token"
+fi
 
 # What is known is no fail; what is new or gone is.
 run bless "${check[@]}" --suite finalize --expect known.yaml --bless
