@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Model mode: the facts of a process's trace (replayer/facts.h) in the states that core/scope.h tells. Made by
- * loose.c while it runs over the trace, one in each engine; under the lock of replay.c.
+ * loose_index.c while it runs over the trace, one in each engine; under the lock of replay.c.
  */
 #ifndef TAPE_REPLAYER_MODEL_H
 #define TAPE_REPLAYER_MODEL_H
