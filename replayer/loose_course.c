@@ -176,7 +176,6 @@ static uint32_t next_in_lane(struct loose *loose, uint32_t number,
 			}
 			if (answer != i)
 				loose->instead = i;
-			lane->before = loose->entries[i].lane_before;
 			leave_lane(loose, lane, before, i);
 			return answer;
 		}

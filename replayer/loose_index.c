@@ -491,7 +491,6 @@ static void hash_lanes(struct loose *loose)
 			for (size_t j = 0; j < entry->record->function->count; j++)
 				before = loose_mix_value(before, &entry->record->out[j]);
 		}
-		loose->lanes[lane].before = 1;
 	}
 }
 

@@ -82,7 +82,6 @@ struct cell {
 struct lane_state {
 	uint32_t opener; /* the entry that opened the session, or NONE */
 	uint32_t cursor, last;
-	uint64_t before;  /* hash of what was served of it, or, while reading, stands in it */
 	uint64_t session; /* the program's handle of it; 0 for none */
 };
 
