@@ -67,6 +67,7 @@ row fork -- "${tool[@]}" --test-fork
 threads() { # MODULE OPTIONS…
 	local i tool status=0
 	mkfifo fifo
+	touch printed
 	exec 3<>fifo
 	pkcs11-tool --module "$1" --token-label clitok --login --pin "$user_pin" --sign --mechanism SHA256-RSA-PKCS \
 		--id 11 --input-file fifo --output-file signature "${@:2}" >printed 2>&1 3>&- &

@@ -24,4 +24,7 @@ go_tests() { # MODULE
 	rm -r ./*
 	return $status
 }
-row go-pkcs11 --from "$package/pkcs11.go" --checks -- go_tests {}
+# They compare what they decrypt in pieces: a policy that hides it leaves nothing to compare.
+hidden=()
+[[ ${P11TAPE_ROWS_REDACT:-pin} != *plaintext* ]] || hidden=(--cannot 'its tests compare what is hidden')
+row go-pkcs11 --from "$package/pkcs11.go" --checks "${hidden[@]}" -- go_tests {}
