@@ -674,7 +674,7 @@ look_at_traces() {
 
 count() { # call|thread|process
 	if [[ $1 == process ]]; then
-		find "$dir" -name 'trace*.yaml' | wc -l
+		find "$dir" -path "$dir/twice" -prune -o -name 'trace*.yaml' -print | wc -l
 	else
 		sed -En "s/.*[ (]([0-9]+) $1s?,.*/\1/p" "$dir/validate.out" |
 			awk -v what="$1" '{ sum += $1; if ($1 > most) most = $1 } END { print what == "call" ? sum : most }'
