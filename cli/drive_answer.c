@@ -186,6 +186,8 @@ static bool same_value(struct look *look, const struct tape_value *a, const stru
 {
 	if (a->form == TAPE_V_LOST || b->form == TAPE_V_LOST || a->form == TAPE_V_SECRET)
 		return true;
+	if (a->form == TAPE_V_ABSENT && b->form == TAPE_V_ABSENT)
+		return true;
 	if (is_nothing(a) && is_nothing(b))
 		return a->tag == b->tag;
 	if (a->form != b->form || a->tag != b->tag)
