@@ -42,7 +42,7 @@ struct outcome {
 	unsigned char verdict;     /* enum verdict */
 	char calling[48]; /* where a check died that was not recorded; "" where not known */
 	uint64_t took;    /* nanoseconds */
-	bool presented;   /* a wrong PIN */
+	bool presented;   /* a wrong PIN, unless the check skipped */
 	bool forgiven;    /* and the token's flags showed that the right one took it back */
 	size_t overrun;   /* the size of the buffer behind which was written or read; 0 for none */
 };

@@ -247,7 +247,9 @@ static void finish(struct run *run, struct job *job, int status)
 	judge(run, job, status, &result);
 	clear(run, job, &result);
 	job->pid = 0;
-	run->options->pins->presented += result.outcome.presented;
+	/* What skips does so before it presents one. */
+	run->options->pins->presented +=
+		result.outcome.presented && result.outcome.verdict != VERDICT_SKIP;
 	run->options->pins->forgives |= result.outcome.forgiven;
 	run->found |= job->row != NULL && result.outcome.verdict > VERDICT_SKIP;
 	if (run->report != NULL && job->row != NULL)

@@ -73,6 +73,9 @@ for tries in '' 0 5; do
 	[[ $(grep -c '^pass .*login/wrong-pin/' silent.out) == "${tries:-2}" ]] || fail "wrong PINs, $tries: $(<silent.out)"
 	[[ $tries == 0 ]] || grep -q "^ *${tries:-2} wrong PINs were presented" silent.out || fail "wrong PINs: $(<silent.out)"
 done
+# Where the officer's is not known, none of his is presented, and none counted.
+run silent env -u P11TAPE_SO_PIN P11TAPE_MOCK=silent-pins "$P11TAPE" check -m "$mock" --direct -v 'login/wrong-pin/*'
+[[ $(grep -c '^pass .*login/wrong-pin/user' silent.out) == 2 ]] || fail "wrong PINs of one: $(<silent.out)"
 run seen env P11TAPE_SO_PIN=12345678 "$P11TAPE" check -m "$mock" --direct -v --wrong-pins 1 'login/*-pin/*'
 ! grep -q 'wrong PINs were presented' seen.out || fail "wrong PINs that are forgiven: $(<seen.out)"
 
