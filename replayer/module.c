@@ -21,8 +21,8 @@ struct list {
 	CK_FUNCTION_LIST_3_2 functions;
 	CK_INTERFACE interface;
 	CK_UTF8CHAR name[MAX_NAME];
-	bool named; /* it was shown as an interface */
-	bool told;  /* that it is withheld */
+	bool named;       /* it was shown as an interface */
+	atomic_bool told; /* that it is withheld */
 };
 
 /* Handed out to programs, so they stay where they are. Written under the lock, before they are used. */
@@ -152,14 +152,13 @@ static bool is_withheld(struct list *list)
 	struct tape_buf sentence;
 	if (list->interface.pFunctionList != NULL)
 		return false;
-	if (list->told)
+	if (atomic_exchange(&list->told, true))
 		return true;
 	tape_buf_init(&sentence, room, sizeof(room), sizeof(room));
 	TAPE_PUT(&sentence, "calls into the interface ");
 	tape_put_quoted_lossy(&sentence, name, strlen(name));
 	TAPE_PUT(&sentence, " were not recorded: the module is shown without it");
 	tape_put_char(&sentence, 0);
-	list->told = true;
 	replay_note(sentence.data);
 	tape_buf_done(&sentence);
 	return true;
