@@ -81,9 +81,9 @@ static bool load(struct drive *drive)
 
 static void unload(struct drive *drive)
 {
-	if (drive->live.library != NULL)
-		dlclose(drive->live.library);
-	drive->live.library = NULL;
+	if (drive->live.handle != NULL)
+		dlclose(drive->live.handle);
+	drive->live.handle = NULL;
 	drive->initialized = false;
 	tape_map_clear(&drive->sessions);
 	tape_map_clear(&drive->objects);
@@ -618,7 +618,7 @@ static int drive_trace(struct drive *drive, const struct drive_trace *trace)
 	if (result < 0)
 		return tape_cli_fail_at(trace->path, &stream.error), result;
 	drive->names = tape_reader_header(stream.halves.reader)->names;
-	if (drive->live.library == NULL && !load(drive))
+	if (drive->live.handle == NULL && !load(drive))
 		result = -TAPE_E_SYSTEM;
 	set_phase(drive, DRIVE_BETWEEN);
 	if (drive->depth == 0 && result == 0 && drive->options->has_slot)

@@ -34,7 +34,7 @@ bool tape_live_take_interface(struct tape_live *live, const CK_INTERFACE *interf
 static tape_any_fn find_symbol(const struct tape_live *live, const char *name)
 {
 	tape_any_fn function = NULL;
-	void *symbol = dlsym(live->library, name);
+	void *symbol = dlsym(live->handle, name);
 	memcpy(&function, &symbol, sizeof(function));
 	return function;
 }
@@ -57,11 +57,11 @@ int tape_live_load(struct tape_live *live, const char *path, const char *name,
                    struct tape_error *error)
 {
 	memset(live, 0, sizeof(*live));
-	live->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	live->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	/* What a program loads lazily may lack a function that nobody calls. */
-	if (live->library == NULL)
-		live->library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-	if (live->library == NULL) {
+	if (live->handle == NULL)
+		live->handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+	if (live->handle == NULL) {
 		const char *why = dlerror();
 		return tape_error_set(error, TAPE_E_SYSTEM, 0, "the module cannot be loaded: %s",
 		                      why == NULL ? path : why);

@@ -9,7 +9,7 @@
 #include "core/error.h"
 
 struct tape_live {
-	void *library;
+	void *handle;                         /* of dlopen(); NULL: none is loaded */
 	tape_any_fn functions[TAPE_FN_COUNT]; /* NULL where the module has none */
 };
 
