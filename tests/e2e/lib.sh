@@ -8,6 +8,8 @@ export LC_ALL=C.UTF-8
 # The mode of every replay, unless a test is about another one and names it.
 export P11TAPE_REPLAY_MODE=${P11TAPE_TEST_MODE:-strict}
 
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/../tools/await.sh"
 work=$(mktemp -d)
 helpers=() # processes that end with us
 trap 'kill "${helpers[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -73,16 +75,6 @@ same() { # WHAT FILE FILE
 # and what is synthetic: unlike its target, the ordinary replayer has every entry point.
 calls_of() { # TRACE
 	"$P11TAPE" fmt --canonical "$1" | sed -n '/^- call/,$p' | sed '/^  synthetic: true$/d'
-}
-
-# Wait until a pattern stands in a file, at most 20 seconds.
-await() { # PATTERN FILE
-	local i
-	for ((i = 0; i < 400; i++)); do
-		! grep -q -e "$1" "$2" 2>/dev/null || return 0
-		sleep 0.05
-	done
-	fail "'$1' did not come: $(tail -n 5 "$2" 2>/dev/null)"
 }
 
 # Whether calls of two threads overlapped. Where none happen to there is one order, which threads that race do not repeat.

@@ -88,6 +88,8 @@ fail() {
 	echo "FAIL: ${row:+$family/$row: }$*" >&2
 	exit 1
 }
+# shellcheck source-path=SCRIPTDIR
+. "$programs/../tools/await.sh"
 
 # Give up on all rows: ctest shows it, and ci/programs fails.
 skip_all() { # WHY
@@ -112,16 +114,6 @@ helper() { # FILE COMMAND…
 	shift
 	"$@" >"$file" 2>&1 </dev/null &
 	helpers+=($!)
-}
-
-# Wait until a pattern stands in a file, at most 20 seconds.
-await() { # PATTERN FILE
-	local i
-	for ((i = 0; i < 400; i++)); do
-		! grep -q -e "$1" "$2" 2>/dev/null || return 0
-		sleep 0.05
-	done
-	fail "'$1' did not come: $(cat "$2" 2>/dev/null)"
 }
 
 # The Debian package of a file, and its version: "opensc 0.23.0-0.3+deb12u2".

@@ -35,10 +35,7 @@ static CK_RV hook(enum tape_function_id function, const uintptr_t *words)
 		*(CK_OBJECT_HANDLE *)words[3] = made++;
 		return CKR_OK;
 	case TAPE_FN_C_GetSlotList:
-		if (words[1] != 0)
-			*(CK_SLOT_ID *)words[1] = 1;
-		*(CK_ULONG *)words[2] = 1;
-		return CKR_OK;
+		return robust_one_slot(words);
 	case TAPE_FN_C_WaitForSlotEvent:
 		*(CK_SLOT_ID *)words[1] = 1;
 		return CKR_OK;

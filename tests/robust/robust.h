@@ -29,6 +29,9 @@ _Noreturn void robust_fail(const char *file, int line, const char *what);
 /* Say which function every call that comes to the odd module is to ask. Before it is loaded. */
 void robust_set_hook(odd_hook *hook);
 
+/* What a hook answers to C_GetSlotList: there is slot 1. */
+CK_RV robust_one_slot(const uintptr_t *words);
+
 /* Load a module and get its list of 3.2; *ret_handle is for dlclose() and may be NULL. */
 CK_FUNCTION_LIST_3_2 *robust_load(const char *path, void **ret_handle);
 
